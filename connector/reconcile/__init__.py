@@ -1,0 +1,1 @@
+"""The pipeline: snapshot, correlate, decide, plan, guard, apply, report; and the journal."""

@@ -1,0 +1,178 @@
+"""The people reading, indexed for deciding on one day. Pure; built once per decision, never changed.
+
+`School` answers what entitlement, reasons and holds ask about a person: relationships as they stand, roles, records of
+the same human.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import TypeVar
+
+from connector.model import Enrolment, PeopleReading, Person, Relationship, RoleGrant
+from connector.policy import Rules
+from connector.reconcile.entitlement import Attendance, Standing, attendance, is_current, role_in_force
+from connector.reconcile.humans import same_humans
+from connector.reconcile.text import fold
+
+Row = TypeVar("Row")
+
+
+def grouped(rows: Iterable[Row], key: Callable[[Row], str]) -> dict[str, list[Row]]:
+    """Group rows by a text key, keeping their order."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    return dict(groups)
+
+
+@dataclass(frozen=True)
+class School:
+    """The admin system's people on `as_of`, with the blocks in force. `blocked` holds person_ids."""
+
+    reading: PeopleReading
+    rules: Rules
+    as_of: date
+    blocked: frozenset[str] = frozenset()
+
+    @cached_property
+    def people(self) -> Mapping[str, Person]:
+        """Every person by person_id."""
+        return {p.person_id: p for p in self.reading.people}
+
+    @cached_property
+    def by_code(self) -> Mapping[str, list[str]]:
+        """The person_ids that hold a (folded) contact code today."""
+        codes: dict[str, list[str]] = defaultdict(list)
+        for person in self.reading.people:
+            if code := fold(person.code):
+                codes[code].append(person.person_id)
+        return dict(codes)
+
+    @cached_property
+    def by_email(self) -> Mapping[str, list[str]]:
+        """The person_ids that have a (folded) e-mail."""
+        mails: dict[str, list[str]] = defaultdict(list)
+        for person in self.reading.people:
+            if person.email and (mail := fold(person.email)):
+                mails[mail].append(person.person_id)
+        return dict(mails)
+
+    @cached_property
+    def by_mobile(self) -> Mapping[str, list[str]]:
+        """The person_ids that have a mobile number, compared by its digits."""
+        numbers: dict[str, list[str]] = defaultdict(list)
+        for person in self.reading.people:
+            if person.mobile and (digits := "".join(filter(str.isdigit, person.mobile))):
+                numbers[digits].append(person.person_id)
+        return dict(numbers)
+
+    @cached_property
+    def relationships(self) -> Mapping[str, list[Relationship]]:
+        """Each contact's relationships."""
+        return grouped(self.reading.relationships, lambda r: r.contact_id)
+
+    @cached_property
+    def contacts_of(self) -> Mapping[str, list[Relationship]]:
+        """Each student's relationships."""
+        return grouped(self.reading.relationships, lambda r: r.student_id)
+
+    @cached_property
+    def enrolments(self) -> Mapping[str, list[Enrolment]]:
+        """Each student's enrolments."""
+        return grouped(self.reading.enrolments, lambda e: e.student_id)
+
+    @cached_property
+    def grants(self) -> Mapping[str, list[RoleGrant]]:
+        """Each person's security roles, past and future ones too."""
+        return grouped(self.reading.security_roles, lambda g: g.person_id)
+
+    @cached_property
+    def student_records(self) -> frozenset[str]:
+        """Who stands in the reading as a student and as nobody's contact."""
+        return (frozenset(self.enrolments) | frozenset(self.contacts_of)) - frozenset(self.relationships)
+
+    @cached_property
+    def flags(self) -> Mapping[str, bool]:
+        """Each (folded) contact type's portal flag."""
+        return {fold(t.name): t.portal_access for t in self.reading.contact_types}
+
+    @cached_property
+    def attendance(self) -> Mapping[str, Attendance]:
+        """Whether each student with an enrolment is at the school."""
+        return {s: attendance(rows, self.rules, self.as_of) for s, rows in self.enrolments.items()}
+
+    @cached_property
+    def humans(self) -> Mapping[str, tuple[str, ...]]:
+        """For each record that is not alone: all records of the same human."""
+        return same_humans(self.reading.people, self.by_code, self.student_records)
+
+    def same_human(self, person_id: str) -> tuple[str, ...]:
+        """Give the other records of the same human."""
+        return tuple(other for other in self.humans.get(person_id, ()) if other != person_id)
+
+    @cached_property
+    def barred(self) -> Mapping[str, frozenset[str]]:
+        """The students a current restriction bars each contact from, on any record of the same human."""
+        bars: dict[str, set[str]] = defaultdict(set)
+        for relationship in self.reading.relationships:
+            if relationship.restricted and is_current(relationship, self.as_of):
+                for record in self.humans.get(relationship.contact_id, (relationship.contact_id,)):
+                    bars[record].add(relationship.student_id)
+        return {record: frozenset(students) for record, students in bars.items()}
+
+    @cached_property
+    def denied(self) -> frozenset[str]:
+        """Who holds the (deprecated) deny role in force."""
+        deny = fold(self.rules.deny_role)
+        if not deny:
+            return frozenset()
+        return frozenset(
+            g.person_id for g in self.reading.security_roles if fold(g.role) == deny and role_in_force(g, self.as_of)
+        )
+
+    def flagged(self, relationship: Relationship) -> bool:
+        """Say whether a relationship gives portal access: its own override, else its contact type's flag."""
+        if relationship.portal_access is not None:
+            return relationship.portal_access
+        return self.flags.get(fold(relationship.contact_type), False)
+
+    def standings(self, person_id: str) -> Sequence[Standing]:
+        """Give each of a contact's relationships as it stands today."""
+        barred = self.barred.get(person_id, frozenset())
+        return [
+            Standing(
+                relationship=r,
+                current=is_current(r, self.as_of),
+                restricted=r.restricted or r.student_id in barred,
+                flagged=self.flagged(r),
+                attendance=self.attendance.get(r.student_id, Attendance.NO),
+            )
+            for r in self.relationships.get(person_id, ())
+        ]
+
+    def counting(self, person_id: str) -> bool:
+        """Say whether one of a contact's relationships counts. The same as any `Standing.counts`, without building them."""
+        barred = self.barred.get(person_id)
+        return any(
+            not r.restricted
+            and (r.ended_on is None or r.ended_on > self.as_of)
+            and self.attendance.get(r.student_id) is Attendance.YES
+            and (barred is None or r.student_id not in barred)
+            and self.flagged(r)
+            for r in self.relationships.get(person_id, ())
+        )
+
+    def roles_in_force(self, person_id: str) -> frozenset[str]:
+        """Give a person's security roles in force, folded."""
+        return frozenset(fold(g.role) for g in self.grants.get(person_id, ()) if role_in_force(g, self.as_of))
+
+    def roles_ever(self, person_id: str) -> frozenset[str]:
+        """Give every security role a person holds or held, folded; a role that begins later was not held yet."""
+        return frozenset(
+            fold(g.role)
+            for g in self.grants.get(person_id, ())
+            if g.begins_on is None or g.begins_on <= self.as_of
+        )
