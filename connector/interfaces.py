@@ -27,6 +27,7 @@ from connector.model import (
     OpenMember,
     Outcome,
     PeopleReading,
+    SessionKey,
     SessionsReading,
 )
 
@@ -150,6 +151,11 @@ class Directory(Protocol):
 @runtime_checkable
 class SessionStore(Protocol):
     """One store of live sign-ins."""
+
+    @property
+    def user_key(self) -> SessionKey:
+        """What the user value of this store's sessions is."""
+        ...
 
     def read_all(self) -> SessionsReading:
         """Read every live session."""

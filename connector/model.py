@@ -343,12 +343,16 @@ class OpenAccount:
 
 @dataclass(frozen=True, slots=True)
 class CloseMember:
-    """Clear username and password and/or disable the member, in one conditional statement."""
+    """Clear username and password and/or disable the member, in one conditional statement.
+
+    `contact_type` and `contact_code` are the admin system's, for portals that people close from a list.
+    """
 
     before: Member
     clear_credential: bool = True
     disable: bool = True
     contact_type: str = ""
+    contact_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,8 @@ class Revocation:
     """One row: an identity to close, why, what holds it, and its legs in the order they are driven.
 
     `key` is `Identity.key`. `basis` digests everything the row depends on: when it changes, the row is another row.
-    `contact_types`, `portals` are what limits are counted under.
+    `factors` are (key, value) facts rows may share: what limits are counted under and `--without KEY=VALUE` names.
+    The holds of an urgent row withhold its directory leg only.
     """
 
     key: str
@@ -59,14 +60,18 @@ class Revocation:
     basis: str
     urgent: bool = False
     reported_only: bool = False
-    contact_types: tuple[str, ...] = ()
-    portals: tuple[str, ...] = ()
+    factors: tuple[tuple[str, str], ...] = ()
     last_login: datetime | None = None
+
+    def values(self, factor: str) -> tuple[str, ...]:
+        """Give the row's values of one factor, such as its contact types."""
+        return tuple(value for key, value in self.factors if key == factor)
 
     @property
     def applies(self) -> bool:
         """Whether `run` would drive at least one leg of this row now."""
-        return not self.holds and not self.reported_only and any(not leg.withheld for leg in self.legs)
+        waits = bool(self.holds) and not self.urgent
+        return not waits and not self.reported_only and any(not leg.withheld for leg in self.legs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +90,14 @@ class Objection:
     """A limit the plan breaks. `label` (`kind` or `kind:subject`) is what an approval waives by name.
 
     `text` says what happened, to whom, and the common factor; `fix` the mend in the source; `commands` what to type
-    instead, the mend before the override. `keys` are the rows it stops.
+    instead, the mend before the override. It stops the whole plan but urgent rows; with `stops_urgent` those too.
     """
 
     label: str
     text: str
     fix: str = ""
     commands: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
+    stops_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The connector: closes a departed family's access everywhere, together, provably, and never the wrong person's."""

@@ -1,0 +1,351 @@
+"""The Connector: opens adapters and journal, and offers the verbs every front end uses, and nothing else.
+
+A verb decides nothing itself: it reads, asks the pure core, and lets `running` and `apply` act through the journal.
+"""
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Self
+
+from connector.config import Config, NightlyMode, load
+from connector.errors import ConfigError, NotAllowed, PlanError, PlanStopped, UnknownPerson
+from connector.model import Finding, Hold, Level, Member, MemberStatus
+from connector.operators import hash_password, new_totp_seed, prove, who_acts
+from connector.policy import PortalRules
+from connector.reconcile.apply import Applier, Pace
+from connector.reconcile.decide import Decision
+from connector.reconcile.guard import enable_objections, guard
+from connector.reconcile.journal import Journal
+from connector.reconcile.journal_values import (
+    ChangeKind,
+    Direction,
+    MembershipChange,
+    OpenChange,
+    OpenLeg,
+    StoredPlan,
+    StoredRevocation,
+)
+from connector.reconcile.judge import Judgement
+from connector.reconcile.membership import Action, ActionPlan, Membership, action_plan
+from connector.reconcile.memory import Block, Release
+from connector.reconcile.plan import except_for, hold_digest, only, without
+from connector.reconcile.plan_values import Addition, Plan, Revocation
+from connector.reconcile.reading import Progress, Targets, silent
+from connector.reconcile.restoring import Restore, plan_restore
+from connector.reconcile.running import Running, RunResult, Setup, fingerprints_of
+from connector.registry import open_admin_system, open_directories, open_portals, open_session_stores, validate
+
+GO_LIVE = "go_live"
+ROLLOVER_COMPLETE = "rollover_complete"
+
+
+@dataclass(slots=True)
+class Connector:
+    """One school's connector, ready to act as `operator`."""
+
+    config: Config
+    journal: Journal
+    targets: Targets
+    operator: str
+    progress: Progress = silent
+
+    @classmethod
+    def open(cls, path: Path, progress: Progress = silent) -> Self:
+        """Load the config, check every section, open the journal; adapters open at their first call."""
+        config = load(path)
+        validate(config)
+        targets = Targets(
+            open_admin_system(config), open_portals(config), open_directories(config), open_session_stores(config)
+        )
+        return cls(config, open_journal(config), targets, who_acts(), progress)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.targets.disconnect()
+        self.journal.disconnect()
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    def today(self) -> date:
+        """Give today in the school's time zone."""
+        return datetime.now(self.config.site.zone).date()
+
+    def look(self, as_of: date | None = None) -> Judgement:
+        """Read everything and decide; write nothing."""
+        return self.running().look(as_of or self.today())
+
+    def running(self, *, reports_only: bool = False) -> Running:
+        """Give what runs: the pipeline over this school's journal and targets."""
+        return Running(self.journal, self.targets, self.setup, self.operator, self.progress, reports_only)
+
+    @property
+    def setup(self) -> Setup:
+        """What this school decides and applies by."""
+        apply = self.config.apply
+        pace = Pace(apply.settle_seconds, apply.sweeps_max, apply.batch_size, apply.outage_after, apply.lease_seconds)
+        return Setup(
+            self.config.rules,
+            self.config.portal_rules,
+            self.config.limits,
+            pace,
+            self.config.site.zone,
+            self.config.journal.retention_days,
+        )
+
+    @property
+    def is_live(self) -> bool:
+        """Whether unattended runs apply: the config says so, or somebody has run go-live."""
+        return self.config.nightly.mode is NightlyMode.APPLY or self.journal.setting(GO_LIVE) == "yes"
+
+    def check(self) -> tuple[Finding, ...]:
+        """Open every adapter read-only and say what is wrong and how to mend it."""
+        found = [Finding(Level.WARNING, "config", text) for text in self.config.warnings]
+        found.append(Finding(Level.OK, "config", f"{self.config.path} is understood."))
+        self.journal.ready()
+        found.append(Finding(Level.OK, "journal", "The journal takes a durable write."))
+        audit = self.journal.verify_audit()
+        found.append(Finding(Level.OK if audit.ok else Level.ERROR, "audit", audit.sentence))
+        targets = self.targets
+        systems = (targets.admin_system, *targets.portals.values(), *targets.directories.values())
+        for system in (*systems, *targets.session_stores.values()):
+            found.extend(system.check())
+        if not self.is_live:
+            found.append(Finding(Level.WARNING, "nightly", "Report mode: runs decide and report, they apply nothing.", "connector go-live"))
+        return tuple(found)
+
+    # --- planning and running ---------------------------------------------------------------------------------------
+
+    def plan(
+        self,
+        as_of: date | None = None,
+        factors: Sequence[tuple[str, str]] = (),
+        excepted: Sequence[str] = (),
+        reason: str = "",
+    ) -> Judgement:
+        """Make the plan, cut as asked, guarded again after the cut. Nothing is kept or written."""
+        judgement = self.look(as_of)
+        plan = judgement.plan
+        if factors:
+            plan = without(plan, factors)
+        if excepted:
+            keys = [self.one(judgement, text).identity.key for text in excepted]
+            plan = except_for(plan, keys, reason or "no reason given")
+        if plan is not judgement.plan:
+            judgement = replace(judgement, plan=guard(plan, judgement.decisions, judgement.night))
+        return judgement
+
+    def keep_plan(self, judgement: Judgement, plans: Sequence[Plan] = ()) -> None:
+        """Keep a plan (or the plans it was cut into) so that it can be shown, approved and applied."""
+        as_of = judgement.decisions.school.as_of
+        run = self.journal.begin_run("plan", self.operator, as_of, fingerprints_of(judgement.snapshot))
+        for plan in plans or (judgement.plan,):
+            self.journal.keep_plan(plan, run)
+        self.journal.end_run(run, "planned", 0, judgement.counts, judgement.plan.plan_id)
+
+    def run(self, as_of: date | None = None, plan_id: str = "", *, dry: bool = False) -> RunResult:
+        """Run once. In report mode only an approved plan named by its id is applied."""
+        when = as_of or self.today()
+        if plan_id and not self.is_live and not self.journal.approvals(self.journal.plan(plan_id).plan.digest):
+            raise NotAllowed(f"The connector is in report mode and plan {plan_id} is not approved.", f"connector approve {plan_id}")
+        reports_only = dry or not (self.is_live or plan_id)
+        return self.running(reports_only=reports_only).run(when, "report" if reports_only else "run", plan_id)
+
+    def stored_plan(self, plan_id: str) -> StoredPlan:
+        """Give a kept plan."""
+        return self.journal.plan(plan_id)
+
+    def approve(self, plan_id: str, waivers: Sequence[str], reason: str) -> StoredPlan:
+        """Approve a kept plan, waiving objections by name. Raises PlanError for an objection it does not have."""
+        stored = self.journal.plan(plan_id)
+        labels = [o.label for o in stored.plan.objections]
+        for waiver in waivers:
+            if waiver not in labels:
+                raise PlanError(
+                    f"Plan {stored.plan.plan_id} has no objection {waiver!r}.",
+                    f"It has: {', '.join(labels) or 'none'}.",
+                )
+        self.journal.approve(stored.plan.digest, stored.plan.plan_id, tuple(waivers), self.operator, reason)
+        return stored
+
+    def go_live(self, *, back: bool = False) -> None:
+        """Leave report mode (or go back to it), by a named person."""
+        self.journal.set_setting(GO_LIVE, "no" if back else "yes", self.operator)
+
+    def rollover_complete(self) -> None:
+        """Declare the rollover complete: rows held by it are free from the next run on."""
+        self.journal.set_setting(ROLLOVER_COMPLETE, self.today().isoformat(), self.operator)
+
+    # --- people -----------------------------------------------------------------------------------------------------
+
+    def one(self, judgement: Judgement, text: str) -> Decision:
+        """Find exactly one decided identity by key, person_id, code or username. Raises UnknownPerson."""
+        from connector.reconcile.find_person import find_one
+
+        return find_one(judgement.decisions, text)
+
+    def release(self, decision: Decision, hold: Hold, reason: str) -> None:
+        """Lift one hold of one person, until its evidence changes. Raises NotAllowed where there is no such hold."""
+        if hold not in decision.holds:
+            held = ", ".join(decision.holds) or "none"
+            raise NotAllowed(f"{decision.identity.key} has no hold {hold}.", f"Its holds: {held}.")
+        digest = hold_digest(hold, decision.reasons, decision.evidence)
+        self.journal.release(Release(decision.identity.key, hold, digest, self.operator, reason))
+
+    def keep(self, person_id: str, reason: str, until: date | None) -> None:
+        """Keep someone in: their row is held."""
+        self.journal.keep(person_id, self.operator, reason, until)
+
+    def block(self, person_id: str, reason: str, until: date | None) -> None:
+        """Keep someone out, from the next decision on."""
+        self.journal.block(person_id, self.operator, reason, until)
+
+    def unblock(self, person_id: str, second: str, password: str, code: str) -> None:
+        """Lift a block, with a second operator who proves themselves."""
+        self.second(second, password, code)
+        self.journal.unblock(person_id, self.operator, second)
+
+    def second(self, name: str, password: str, code: str) -> None:
+        """Prove the second operator. Raises NotAllowed where they are not enrolled, not somebody else, or not proven."""
+        found = next((o for o in self.journal.operators() if o.name == name), None)
+        if found is None:
+            raise NotAllowed(f"{name} is not an enrolled operator.", "connector operator add NAME")
+        if name.casefold() == self.operator.split("@")[0].casefold():
+            raise NotAllowed("A second pair of eyes is somebody else's.", "Ask another enrolled operator.")
+        prove(found, password, code)
+
+    def add_operator(self, name: str, role: str, password: str) -> str:
+        """Enrol an operator; give the TOTP seed, which is never shown again."""
+        seed = new_totp_seed()
+        self.journal.add_operator(name, role, hash_password(password), seed, self.operator)
+        return seed
+
+    def link(self, judgement: Judgement, account: str, person: str) -> tuple[str, str, str]:
+        """Link an account (GUID or username) to a person by hand; give directory, GUID and person_id."""
+        found = find_account(judgement, account)
+        person_id = self.one(judgement, person).identity.person_id or person
+        linked = judgement.night.memory.links.get((found[0], found[1]))
+        write = self.journal.move_link if linked else self.journal.link
+        write(found[0], found[1], person_id, self.operator, "by hand")
+        return found[0], found[1], person_id
+
+    def unlink(self, judgement: Judgement, account: str) -> tuple[str, str]:
+        """Take a stored link back."""
+        directory, guid = find_account(judgement, account)
+        self.journal.unlink(directory, guid, self.operator)
+        return directory, guid
+
+    def abandon(self, which: str, reason: str) -> int:
+        """Call off what is open for a person or a revocation number, with a reason; give how many legs."""
+        return self.journal.abandon(int(which) if which.isdigit() else which, self.operator, reason)
+
+    # --- closing and opening by name ----------------------------------------------------------------------------------
+
+    def revocation_of(self, judgement: Judgement, decision: Decision, reason: str) -> Revocation | None:
+        """Give the row that closes one person although nothing else asks for it: as if blocked and requested already."""
+        return self.running().asked_for(judgement, decision.identity, reason)
+
+    def revoke(self, row: Revocation, reason: str, as_of: date) -> tuple[OpenLeg, ...]:
+        """Close one person now. The block is written in the same transaction as the intent."""
+        run = self.journal.begin_run("revoke", self.operator, as_of, {})
+        blocks = (Block(row.person_id, self.operator, reason),) if row.person_id else ()
+        legs = self.journal.intend(run, "", (row,), self.operator, blocks=blocks)
+        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress)
+        left = applier.drive(legs)
+        self.journal.end_run(applier.run, "revoked", 4 if left else 0)
+        return left
+
+    def restore_of(self, judgement: Judgement, closed: Sequence[StoredRevocation], *, seconded: bool = False) -> Restore:
+        """Plan to open again what these revocations closed."""
+        return plan_restore(closed, judgement.decisions, self.config.portal_rules, seconded=seconded)
+
+    def restore(self, restore: Restore, as_of: date) -> tuple[OpenLeg, ...]:
+        """Open again, through the journal. Raises PlanStopped over max_enables."""
+        if objections := enable_objections(len(restore.rows), self.config.limits):
+            raise PlanStopped(objections[0].text, objections[0].fix)
+        run = self.journal.begin_run("restore", self.operator, as_of, {})
+        legs = self.journal.intend(run, "", restore.rows, self.operator, direction=Direction.OPEN)
+        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress)
+        left = applier.drive(legs)
+        self.journal.end_run(applier.run, "restored", 4 if left else 0)
+        return left
+
+    def resume(self, as_of: date | None = None) -> RunResult:
+        """Drive what is open to an end, and nothing new."""
+        return self.running().resume(as_of or self.today())
+
+    # --- memberships ------------------------------------------------------------------------------------------------
+
+    def portal(self, name: str) -> PortalRules:
+        """Give a portal's rules. Raises ConfigError naming those there are."""
+        for portal in self.config.portal_rules:
+            if portal.name == name:
+                return portal
+        raise ConfigError(f"There is no portal {name}.", f"There are: {', '.join(p.name for p in self.config.portal_rules)}.")
+
+    def action(self, judgement: Judgement, action: Action, portal: str, *, manually_added_too: bool) -> ActionPlan:
+        """Say whom one of the three explicit actions changes."""
+        return action_plan(action, self.portal(portal), judgement.memberships, manually_added_too=manually_added_too)
+
+    def apply_action(self, plan: ActionPlan, as_of: date) -> tuple[OpenChange, ...]:
+        """Carry an explicit action out."""
+        kind = ChangeKind.DISABLE if plan.action is Action.DISABLE_MISMATCHED else ChangeKind.REMOVE
+        changes = [MembershipChange(kind, plan.portal, m.person_id, m, _after(kind, m)) for m in plan.members]
+        return self.change_members(changes, as_of)
+
+    def change_members(self, changes: Sequence[MembershipChange], as_of: date) -> tuple[OpenChange, ...]:
+        """Make membership changes through the journal; give those still open."""
+        enabling = sum(c.kind is ChangeKind.ENABLE for c in changes)
+        if objections := enable_objections(enabling, self.config.limits):
+            raise PlanStopped(objections[0].text, objections[0].fix)
+        run = self.journal.begin_run("membership", self.operator, as_of, {})
+        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress)
+        left = applier.change(changes)
+        self.journal.end_run(applier.run, "changed", 4 if left else 0)
+        return left
+
+    def refresh(self, judgement: Judgement, portal: str) -> tuple[Addition, ...]:
+        """Give what *refresh* would add to one portal: what the nightly run adds, now."""
+        self.portal(portal)
+        return tuple(a for a in judgement.plan.additions if a.portal == portal)
+
+
+def _after(kind: ChangeKind, member: Member) -> Member | None:
+    return replace(member, status=MemberStatus.DISABLED) if kind is ChangeKind.DISABLE else None
+
+
+def find_account(judgement: Judgement, text: str) -> tuple[str, str]:
+    """Find one account by GUID or username; give directory and GUID. Raises UnknownPerson."""
+    wanted = text.strip().casefold()
+    found = [
+        (a.directory, a.guid)
+        for reading in judgement.snapshot.directories
+        for a in reading.accounts
+        if wanted in (a.guid, a.username.casefold())
+    ]
+    if len(found) != 1:
+        raise UnknownPerson(f"{len(found) or 'No'} accounts answer to {text!r}.", "Give the GUID: connector family CODE shows it.")
+    return found[0]
+
+
+def open_journal(config: Config) -> Journal:
+    """Open the journal; a new one is made with a new audit key beside it."""
+    key = config.journal.audit_key
+    if key.file:
+        _make_key(config.site.path(key.file), config.journal_url)
+    password = config.journal.password.reveal(config.site) if config.journal.password else ""
+    return Journal.open(config.journal_url, audit_key=key.reveal(config.site).encode(), password=password)
+
+
+def _make_key(path: Path, url: str) -> None:
+    """Make the audit key where neither key nor journal exist yet: a journal without its key is never trusted anew."""
+    journal = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+    if path.exists() or (journal is not None and journal.exists()):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32) + "\n")

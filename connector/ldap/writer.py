@@ -1,0 +1,137 @@
+"""Changes accounts one conditional modify at a time, and believes only what it reads back.
+
+Must never send a modify again without having read the entry again first: after a broken connection it reconnects once,
+reads, and decides from what is there. Every item gets an outcome, whatever happens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from connector.errors import ConnectorError
+from connector.ldap.connection import DirectoryConnection, Result
+from connector.ldap.dialect import Dialect, Vocabulary
+from connector.ldap.reader import ConnectionLost, SearchRefused
+from connector.ldap.verdict import Write, judge, lost_race, prove
+from connector.ldap.view import AccountView, Found
+from connector.model import Account, CloseAccount, LegState, OpenAccount, Outcome
+
+Item = CloseAccount | OpenAccount
+
+# RFC 4511 4.1.9, RFC 4528 3: the entry is not as the modify said it must be.
+_CHANGED_MEANWHILE = {16: "noSuchAttribute", 20: "attributeOrValueExists", 32: "noSuchObject", 122: "assertionFailed"}
+_INSUFFICIENT_ACCESS = 50
+_TRY_LATER = {51, 52}
+
+
+@dataclass(slots=True)
+class _Batch:
+    """How far a batch has come. `sent` has gone out, `answered` was taken by the server, `raced` was not."""
+
+    items: Sequence[Item]
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    sent: dict[int, Write] = field(default_factory=dict)
+    answered: set[int] = field(default_factory=set)
+    raced: set[int] = field(default_factory=set)
+
+    def open_items(self) -> list[int]:
+        return [index for index in range(len(self.items)) if index not in self.outcomes]
+
+
+class Writer:
+    """Drives a batch of changes through one connection."""
+
+    def __init__(self, words: Vocabulary, view: AccountView, connection: DirectoryConnection) -> None:
+        self._words = words
+        self._view = view
+        self._connection = connection
+
+    def change(self, items: Sequence[Item]) -> tuple[Outcome, ...]:
+        """Change what may be changed; give one outcome per item, in their order."""
+        batch = _Batch(items)
+        trouble = self._try(batch) and self._try(batch)
+        for index in batch.open_items():
+            batch.outcomes[index] = _unknown(items[index], index in batch.sent, trouble)
+        return tuple(batch.outcomes[index] for index in range(len(items)))
+
+    def _try(self, batch: _Batch) -> str:
+        """Bring the batch on as far as it goes; say what stopped it."""
+        try:
+            self._round(batch)
+        except (ConnectionLost, SearchRefused, ConnectorError) as error:
+            self._connection.drop()
+            return str(error)
+        return ""
+
+    def _round(self, batch: _Batch) -> None:
+        waiting = batch.open_items()
+        found = self._find(batch, waiting)
+        for index in waiting:
+            if not self._settle(batch, index, found):
+                self._write(batch, index, found)
+        unproven = [index for index in batch.open_items() if index in batch.sent]
+        found = self._find(batch, unproven)
+        for index in unproven:
+            self._settle(batch, index, found)
+
+    def _find(self, batch: _Batch, indexes: Sequence[int]) -> dict[str, Found]:
+        return self._view.find([_planned(batch.items[index]).guid for index in indexes])
+
+    def _settle(self, batch: _Batch, index: int, found: dict[str, Found]) -> bool:
+        """Give the outcome of what was sent, from what was read since. False: it must be judged (again)."""
+        write = batch.sent.get(index)
+        if write is None:
+            return False
+        item, now = batch.items[index], found.get(write.before.guid)
+        account = now.account if now else None
+        if index in batch.raced:
+            batch.outcomes[index] = lost_race(item, write, account)
+        elif index not in batch.answered and account is not None and account.state == write.before.state:
+            del batch.sent[index]  # it never arrived; the entry was read again, so it may be tried again
+            return False
+        else:
+            batch.outcomes[index] = prove(item, write, account)
+        return True
+
+    def _write(self, batch: _Batch, index: int, found: dict[str, Found]) -> None:
+        item = batch.items[index]
+        now = found.get(_planned(item).guid)
+        verdict = judge(item, now.account if now else None, self._words.dialect)
+        if isinstance(verdict, Outcome) or now is None:
+            batch.outcomes[index] = verdict if isinstance(verdict, Outcome) else prove(item, verdict, None)
+            return
+        batch.sent[index] = verdict  # before the sending: what may have gone out is never forgotten
+        result = self._send(verdict, now.version)
+        if result.code == 0:
+            batch.answered.add(index)
+        elif result.code in _CHANGED_MEANWHILE:
+            batch.raced.add(index)
+        else:
+            batch.outcomes[index] = _refused(verdict, result)
+
+    def _send(self, write: Write, version: str) -> Result:
+        account = write.before
+        if self._words.dialect is Dialect.AD:
+            # MS-ADTS 3.1.1.3.1.2.4: named by GUID, a renamed or moved entry is still the one that was judged.
+            return self._connection.modify(f"<GUID={account.guid}>", self._words.state, account.state, write.new)
+        # RFC 4528: the whole entry must still be as it was read; an entry of the same name has another CSN.
+        assertion = f"(entryCSN={version})"
+        return self._connection.modify(account.dn, self._words.state, account.state, write.new, assertion)
+
+
+def _planned(item: Item) -> Account:
+    return item.before if isinstance(item, CloseAccount) else item.now
+
+
+def _refused(write: Write, result: Result) -> Outcome:
+    state = LegState.UNREACHABLE if result.code in _TRY_LATER else LegState.REFUSED
+    said = f"{result.description} ({result.code}) {result.message}".strip()
+    remedy = ""
+    if result.code == _INSUFFICIENT_ACCESS:
+        remedy = " Give the connector's account the right to write the attribute in the managed OUs."
+    return Outcome(state, f"The server would not write {write.before.dn}: {said}.{remedy}", before=write.before)
+
+
+def _unknown(item: Item, was_sent: bool, trouble: str) -> Outcome:
+    planned = _planned(item)
+    what = "was sent a change and could not be read back" if was_sent else "was not written"
+    return Outcome(LegState.UNREACHABLE, f"{planned.dn} {what}: {trouble}", before=planned)

@@ -1,0 +1,144 @@
+"""The journal: a write-ahead record of what is intended, done and decided. This is its face; each noun has its file.
+
+An intent is on disk before its effect is tried, so a crash leaves work to finish, never work unknown. Every verb is one
+transaction together with its audit records. It never takes the time from the host, only from its database, and never
+writes for a run or claim that was lost.
+"""
+
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import update
+
+from connector.errors import JournalError
+from connector.reconcile import journal_tables as tables
+from connector.reconcile.journal_audit import KEY_BYTES
+from connector.reconcile.journal_changes import Changes
+from connector.reconcile.journal_claims import Claims
+from connector.reconcile.journal_engine import open_engine
+from connector.reconcile.journal_legs import Legs
+from connector.reconcile.journal_memory import Recall
+from connector.reconcile.journal_migrate import bring_forward
+from connector.reconcile.journal_past import Past
+from connector.reconcile.journal_people import People
+from connector.reconcile.journal_plans import Plans
+from connector.reconcile.journal_register import Register
+from connector.reconcile.journal_runs import Runs
+from connector.reconcile.journal_snapshots import Snapshots
+from connector.reconcile.journal_store import Store
+
+
+class Journal:
+    """One flat face over the nouns, each of which documents its verbs.
+
+    Every name below is the verb of one class: `begin_run` is `Runs.begin`, `open_legs` is `Legs.open`. `operator` is
+    always who acts. All raise JournalError where the database cannot be read or written, and RunInProgress where a run
+    or claim was lost.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._bind_runs(Runs(store), Snapshots(store), Plans(store))
+        self._bind_people(People(store), Register(store))
+        self._bind_effects(Claims(store), Legs(store), Changes(store))
+        self._bind_past(Recall(store), Past(store))
+
+    @classmethod
+    def open(
+        cls, url: str, *, audit_key: bytes, password: str = "", create: bool = True, migrate: bool = False
+    ) -> Self:
+        """Open the journal at a sqlite:/// or postgresql:// URL.
+
+        `password` is PostgreSQL's, revealed from its secret; `audit_key` (16 bytes or more) never reaches the database.
+        With `create` a new journal is made; with `migrate` an older one is brought forward. Raises JournalError: no
+        journal there, a newer or foreign one, another audit key, no way to reach it.
+        """
+        if len(audit_key) < KEY_BYTES:
+            raise JournalError(
+                f"The audit key is {len(audit_key)} bytes long; below {KEY_BYTES} it could be guessed.",
+                "Make one: python -c 'import secrets; print(secrets.token_hex(32))'",
+            )
+        store = Store(open_engine(url, password, create=create), audit_key)
+        try:
+            with store.translated("opened"):
+                bring_forward(store.engine, audit_key, create=create, migrate=migrate)
+        except BaseException:
+            store.engine.dispose()
+            raise
+        return cls(store)
+
+    def ready(self) -> None:
+        """Prove that a write lands on disk, before anything is tried. Raises JournalError: full, read-only, gone."""
+        with self._store.writing() as writing:
+            writing.conn.execute(update(tables.audit_head).values(proved_at=writing.now))
+
+    def disconnect(self) -> None:
+        """Let go of connections. What was written stays; leases and claims end by themselves."""
+        self._store.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        self.disconnect()
+
+    def _bind_runs(self, runs: Runs, snapshots: Snapshots, plans: Plans) -> None:
+        self.begin_run = runs.begin
+        self.renew = runs.renew
+        self.end_run = runs.end
+        self.runs = runs.recent
+        self.keep_snapshot = snapshots.keep
+        self.accept_snapshot = snapshots.accept
+        self.last_accepted = snapshots.last_accepted
+        self.accepted_counts = snapshots.accepted_counts
+        self.prune = snapshots.prune
+        self.keep_plan = plans.keep
+        self.plan = plans.find
+        self.plans = plans.recent
+        self.mark_plan = plans.mark
+        self.approve = plans.approve
+        self.approvals = plans.approvals
+
+    def _bind_people(self, people: People, register: Register) -> None:
+        self.block = people.block
+        self.unblock = people.unblock
+        self.keep = people.keep
+        self.unkeep = people.unkeep
+        self.release = people.release
+        self.request_revocation = people.request_revocation
+        self.link = register.link
+        self.move_link = register.move_link
+        self.unlink = register.unlink
+        self.remember_users = register.remember_users
+        self.add_operator = register.add_operator
+        self.operators = register.operators
+        self.remove_operator = register.remove_operator
+        self.setting = register.setting
+        self.set_setting = register.set_setting
+
+    def _bind_effects(self, claims: Claims, legs: Legs, changes: Changes) -> None:
+        self.claim = claims.take
+        self.claim_many = claims.take_many
+        self.extend = claims.extend
+        self.extend_many = claims.extend_many
+        self.release_claims = claims.release
+        self.intend = legs.intend
+        self.attempt = legs.attempt
+        self.record = legs.record
+        self.open_legs = legs.open
+        self.abandon = legs.abandon
+        self.intend_changes = changes.intend
+        self.attempt_changes = changes.attempt
+        self.record_changes = changes.record
+        self.open_changes = changes.open
+
+    def _bind_past(self, recall: Recall, past: Past) -> None:
+        self.observe = recall.observe
+        self.memory = recall.memory
+        self.revocations = past.revocations
+        self.who_closed = past.who_closed
+        self.history = past.history
+        self.events = past.events
+        self.verify_audit = past.verify_audit

@@ -1,0 +1,146 @@
+"""Membership changes: add, enable, disable, remove. Intended before they are tried, as legs are.
+
+One open change per membership: a newer one replaces it. A final state is never overwritten.
+"""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, func, select, update
+
+from connector.model import LegState, Member, Outcome
+from connector.reconcile import journal_tables as tables
+from connector.reconcile.codec import to_json
+from connector.reconcile.journal_claims import require_run
+from connector.reconcile.journal_rows import open_change
+from connector.reconcile.journal_store import Detail, Store, Writing, insert_rows, parts
+from connector.reconcile.journal_values import FINAL, MembershipChange, OpenChange, Run
+
+_FINAL = tuple(state.value for state in FINAL)
+_TABLE = tables.changes
+
+
+class Changes:
+    """Intend, record and list membership changes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def intend(self, run: Run, changes: Sequence[MembershipChange], operator: str) -> tuple[OpenChange, ...]:
+        """Write changes durably before the first is tried. Raises RunInProgress where the run's lease was lost."""
+        with self._store.writing() as writing:
+            require_run(writing, run)
+            _replace_open(writing, changes, operator)
+            numbers = count(writing.next_id(_TABLE))
+            made = tuple(
+                OpenChange(number, change, LegState.INTENDED, "", 0, operator, writing.now)
+                for change, number in zip(changes, numbers, strict=False)
+            )
+            insert_rows(writing.conn, _TABLE, [_row(one, run) for one in made])
+            for one in made:
+                _note(writing, one, operator, run.run_id, "intended")
+        return made
+
+    def attempt(self, changes: Sequence[OpenChange], run: Run) -> None:
+        """Count a try of these changes, just before they are sent. Raises RunInProgress where the lease was lost."""
+        tried = update(_TABLE).where(_TABLE.c.state.not_in(_FINAL))
+        with self._store.writing() as writing:
+            require_run(writing, run)
+            values = {"attempts": _TABLE.c.attempts + 1, "last_tried": writing.now}
+            for part in parts([one.change_id for one in changes]):
+                writing.conn.execute(tried.where(_TABLE.c.id.in_(part)).values(**values))
+
+    def record(self, outcomes: Sequence[tuple[OpenChange, Outcome]], run: Run) -> tuple[OpenChange, ...]:
+        """Record what came of changes. Gives those that were final already and were left as they are."""
+        with self._store.writing() as writing:
+            require_run(writing, run)
+            final = _final(writing, [one.change_id for one, _ in outcomes])
+            fresh = [(one, outcome) for one, outcome in outcomes if one.change_id not in final]
+            _update(writing, fresh)
+            for one, outcome in fresh:
+                detail = f" ({outcome.detail})" if outcome.detail else ""
+                _note(writing, one, run.operator, run.run_id, f"{outcome.state}{detail}")
+        return tuple(one for one, _ in outcomes if one.change_id in final)
+
+    def open(self) -> tuple[OpenChange, ...]:
+        """List the changes that are not final, oldest first."""
+        query = select(_TABLE).where(_TABLE.c.state.not_in(_FINAL)).order_by(_TABLE.c.id)
+        with self._store.reading() as conn:
+            return tuple(open_change(row) for row in conn.execute(query))
+
+
+def _row(one: OpenChange, run: Run) -> dict[str, Any]:
+    change = one.change
+    return {
+        "id": one.change_id,
+        "kind": change.kind.value,
+        "portal": change.portal,
+        "person_id": change.person_id,
+        "before": _member(change.before),
+        "after": _member(change.after),
+        "state": one.state.value,
+        "detail": "",
+        "attempts": 0,
+        "run_id": run.run_id,
+        "operator": one.operator,
+        "intended_at": one.intended_at,
+    }
+
+
+def _member(value: Member | None) -> str | None:
+    return None if value is None else to_json(value, Member)
+
+
+def _replace_open(writing: Writing, changes: Sequence[MembershipChange], operator: str) -> None:
+    wanted = {(change.portal, change.person_id) for change in changes}
+    found: list[OpenChange] = []
+    for part in parts([change.person_id for change in changes]):
+        query = select(_TABLE).where(_TABLE.c.person_id.in_(part), _TABLE.c.state.not_in(_FINAL))
+        found += [open_change(row) for row in writing.conn.execute(query)]
+    replaced = [one for one in found if (one.change.portal, one.change.person_id) in wanted]
+    if not replaced:
+        return
+    reason = "replaced by a newer change of the same membership"
+    values = {"state": LegState.CALLED_OFF.value, "detail": reason, "finished_at": writing.now}
+    statement = update(_TABLE).where(_TABLE.c.id == bindparam("a_change")).values(**values)
+    writing.conn.execute(statement, [{"a_change": one.change_id} for one in replaced])
+    for one in replaced:
+        _note(writing, one, operator, None, f"called off: {reason}")
+
+
+def _final(writing: Writing, change_ids: Sequence[int]) -> set[int]:
+    found: set[int] = set()
+    for part in parts(change_ids):
+        query = select(_TABLE.c.id).where(_TABLE.c.id.in_(part), _TABLE.c.state.in_(_FINAL))
+        found.update(writing.conn.scalars(query))
+    return found
+
+
+def _update(writing: Writing, outcomes: Sequence[tuple[OpenChange, Outcome]]) -> None:
+    if not outcomes:
+        return
+    values: dict[str, ColumnElement[Any]] = {
+        name: bindparam(f"a_{name}") for name in ("state", "detail", "finished_at")
+    }
+    read = func.coalesce(bindparam("a_read", type_=_TABLE.c.read_back.type), _TABLE.c.read_back)
+    statement = update(_TABLE).where(_TABLE.c.id == bindparam("a_change")).values(**values, read_back=read)
+    rows = [
+        {
+            "a_change": one.change_id,
+            "a_state": outcome.state.value,
+            "a_detail": outcome.detail,
+            "a_finished_at": writing.now if outcome.state in FINAL else None,
+            "a_read": _member(outcome.after) if isinstance(outcome.after, Member) else None,
+        }
+        for one, outcome in outcomes
+    ]
+    writing.conn.execute(statement, rows)
+
+
+def _note(writing: Writing, one: OpenChange, operator: str, run_id: int | None, what: str) -> None:
+    change = one.change
+    sentence = f"{change.kind.value.capitalize()} {change.person_id} in {change.portal}: {what}."
+    detail: Detail = {"change": one.change_id, "portal": change.portal, "kind": change.kind.value}
+    person_id = change.person_id
+    writing.note("membership", person_id, operator, sentence, person_id=person_id, run_id=run_id, detail=detail)

@@ -1,0 +1,118 @@
+"""How the journal reaches its database: SQLite with full sync, or PostgreSQL by URL.
+
+A commit that returned is on disk. No password stands in a URL, and PostgreSQL on another machine is reached over
+verified TLS or not at all. Nothing here knows a table.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from connector.errors import JournalError
+
+WAIT_SECONDS = 30
+"""How long a writer waits for another before it gives up."""
+
+_LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
+
+
+def open_engine(url: str, password: str, *, create: bool) -> Engine:
+    """Make the engine for a journal URL; create a SQLite file (mode 0600) where asked. Raises JournalError."""
+    parsed = _parsed(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, create=create)
+    if parsed.get_backend_name() == "postgresql":
+        return _postgresql(parsed, password)
+    raise JournalError(
+        f"The journal cannot live in {parsed.get_backend_name()}.", "Use a sqlite:/// or a postgresql:// URL."
+    )
+
+
+def database_name(engine: Engine) -> str:
+    """Name the database for an error sentence, without any secret."""
+    if engine.dialect.name == "sqlite":
+        return str(engine.url.database)
+    return engine.url.set(drivername="postgresql", password=None, query={}).render_as_string()
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        # The text itself is not repeated: a mistyped URL may carry a password.
+        raise JournalError("The journal's URL is not one.", "Write sqlite:///journal.db or postgresql://…") from error
+    if parsed.password is not None:
+        raise JournalError(
+            "The journal's URL carries a password.", "Take it out of the URL and name it as a secret (env or file)."
+        )
+    return parsed
+
+
+def _sqlite(url: URL, *, create: bool) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise JournalError(
+            "A journal in memory is no journal: a crash forgets it.", "Name a file: sqlite:///journal.db"
+        )
+    _ready_file(Path(url.database), create=create)
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite"), hide_parameters=True, connect_args={"timeout": WAIT_SECONDS}
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _ready_file(path: Path, *, create: bool) -> None:
+    if path.is_file():
+        return
+    if not create:
+        raise JournalError(f"There is no journal at {path}.", "Check [journal] url, or make one with: connector init")
+    try:
+        # SQLite gives the -wal and -shm files the mode of the database file.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise JournalError(
+            f"The journal {path} cannot be created: {error.strerror}.", "Check the folder, its owner and its space."
+        ) from error
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own BEGIN comes too late (only before a write) and is never IMMEDIATE: we begin ourselves.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={WAIT_SECONDS * 1000}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("journal_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgresql(url: URL, password: str) -> Engine:
+    url = _verified(url).set(drivername="postgresql+psycopg", password=password or None)
+    # An applier that hangs inside a transaction must not hold the single-writer lock for ever.
+    options = (
+        f"-c lock_timeout={WAIT_SECONDS}s -c idle_in_transaction_session_timeout=60s -c synchronous_commit=on "
+        "-c timezone=UTC"
+    )
+    return create_engine(
+        url, hide_parameters=True, pool_pre_ping=True, connect_args={"options": options, "connect_timeout": 10}
+    )
+
+
+def _verified(url: URL) -> URL:
+    host = url.host or str(url.query.get("host", ""))
+    if host in _LOOPBACK or host.startswith("/"):
+        return url
+    if url.query.get("sslmode", "verify-full") != "verify-full":
+        raise JournalError(
+            f"The journal on {host} would be reached without verified TLS.", "Set sslmode=verify-full, or leave it out."
+        )
+    return url.update_query_dict({"sslmode": "verify-full"})

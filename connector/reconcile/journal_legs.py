@@ -1,0 +1,342 @@
+"""Revocations and their legs: intended together before the first effect, recorded as they end.
+
+One transaction holds all legs of a batch. A final state is never overwritten. A revocation is done in the transaction
+in which its last leg becomes final. What a leg called off or replaced keeps is its history.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+
+from connector.errors import UnknownPerson
+from connector.model import Account, LegKind, LegState, Member, Outcome
+from connector.reconcile import journal_tables as tables
+from connector.reconcile.codec import to_json
+from connector.reconcile.journal_claims import fence, require_unclaimed
+from connector.reconcile.journal_people import write_block
+from connector.reconcile.journal_register import remember_users
+from connector.reconcile.journal_rows import LEG_JOIN, open_leg
+from connector.reconcile.journal_store import Store, Writing, insert_rows, parts
+from connector.reconcile.journal_values import FINAL, Claim, Direction, OpenLeg, Run
+from connector.reconcile.memory import Block
+from connector.reconcile.plan_values import PlannedLeg, Revocation
+
+_FINAL = tuple(state.value for state in FINAL)
+_PROVEN = (LegState.CLOSED.value, LegState.ALREADY_CLOSED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Who wants a batch of revocations or restores, and on what plan."""
+
+    direction: Direction
+    operator: str
+    run_id: int | None
+    plan_id: str
+
+
+class Legs:
+    """Intend, attempt, record and abandon; list what is open."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def intend(
+        self,
+        run: Run | None,
+        plan_id: str,
+        rows: Sequence[Revocation],
+        operator: str,
+        *,
+        direction: Direction = Direction.CLOSE,
+        blocks: Sequence[Block] = (),
+        claims: Sequence[Claim] = (),
+    ) -> tuple[OpenLeg, ...]:
+        """Write revocations with all their legs, and blocks, in one transaction; give the legs to drive.
+
+        They are durable when this returns. A withheld leg is recorded as called off. A leg still open from earlier on
+        the same target and subject of the same identity is called off: this one drives it now. Raises RunInProgress
+        where the run or a claim was lost, or somebody else holds one of the identities.
+        """
+        with self._store.writing() as writing:
+            fence(writing, run, claims, [row.key for row in rows])
+            _replace_open(writing, rows, operator)
+            made = _insert(writing, rows, _Order(direction, operator, run.run_id if run else None, plan_id))
+            for block in blocks:
+                write_block(writing, block)
+            remember_users(writing, _users(rows))
+        return made
+
+    def attempt(self, legs: Sequence[OpenLeg], run: Run | None = None, claims: Sequence[Claim] = ()) -> None:
+        """Count a try of these legs, just before they are sent. Raises RunInProgress where they are no longer ours."""
+        table = tables.legs
+        tried = update(table).where(table.c.state.not_in(_FINAL))
+        with self._store.writing() as writing:
+            fence(writing, run, claims, {leg.key for leg in legs})
+            values = {"attempts": table.c.attempts + 1, "last_tried": writing.now}
+            for part in parts([leg.leg_id for leg in legs]):
+                writing.conn.execute(tried.where(table.c.id.in_(part)).values(**values))
+
+    def record(
+        self, outcomes: Sequence[tuple[OpenLeg, Outcome]], run: Run | None = None, claims: Sequence[Claim] = ()
+    ) -> tuple[OpenLeg, ...]:
+        """Record what came of legs, with one audit record each, and end the revocations whose legs are all final.
+
+        Gives the legs that were final already and were left as they are. Raises RunInProgress as `intend` does.
+        """
+        with self._store.writing() as writing:
+            fence(writing, run, claims, {leg.key for leg, _ in outcomes})
+            states = _states(writing, [leg.leg_id for leg, _ in outcomes])
+            fresh = [(leg, outcome) for leg, outcome in outcomes if states.get(leg.leg_id) not in _FINAL]
+            _update(writing, fresh)
+            for leg, outcome in fresh:
+                _note_outcome(writing, leg, outcome, run)
+            _mark_closed(writing, fresh)
+            settle(writing, {leg.revocation_id for leg, _ in fresh})
+        return tuple(leg for leg, _ in outcomes if states.get(leg.leg_id) in _FINAL)
+
+    def open(self, target: str | None = None, key: str | None = None) -> tuple[OpenLeg, ...]:
+        """List the legs that are not final, oldest first; see `OpenLeg.resumable` for those resume drives."""
+        query = LEG_JOIN.where(tables.legs.c.state.not_in(_FINAL)).order_by(tables.legs.c.id)
+        if target is not None:
+            query = query.where(tables.legs.c.target == target)
+        if key is not None:
+            query = query.where(tables.revocations.c.key == key)
+        with self._store.reading() as conn:
+            return tuple(open_leg(row) for row in conn.execute(query))
+
+    def abandon(self, which: int | str, operator: str, reason: str) -> int:
+        """Call off the open legs of a revocation (by number) or an identity (by key or person); give how many.
+
+        Raises UnknownPerson where nothing is open, RunInProgress where somebody is driving it just now.
+        """
+        with self._store.writing() as writing:
+            found = [open_leg(row) for row in writing.conn.execute(LEG_JOIN.where(_open_of(which)))]
+            if not found:
+                raise UnknownPerson(f"Nothing is open for {which}.", "See what is: connector status")
+            require_unclaimed(writing, {leg.key for leg in found})
+            call_off(writing, found, operator, f"abandoned by {operator}: {reason}")
+        return len(found)
+
+
+def _open_of(which: int | str) -> Any:
+    table = tables.revocations
+    named = table.c.id == which if isinstance(which, int) else or_(table.c.key == which, table.c.person_id == which)
+    return and_(named, tables.legs.c.state.not_in(_FINAL))
+
+
+def _insert(writing: Writing, rows: Sequence[Revocation], order: _Order) -> tuple[OpenLeg, ...]:
+    numbers, leg_numbers = count(writing.next_id(tables.revocations)), count(writing.next_id(tables.legs))
+    made_rows, made_legs, opened, undriven = [], [], [], set()
+    for row, number in zip(rows, numbers, strict=False):
+        made_rows.append(_revocation_row(writing, number, row, order))
+        for planned, leg_number in zip(row.legs, leg_numbers, strict=False):
+            made_legs.append(_leg_row(writing, leg_number, number, planned))
+            if not planned.withheld:
+                opened.append(_opened(made_legs[-1], row, planned, order))
+        if all(leg.withheld for leg in row.legs):
+            undriven.add(number)
+        _note_intent(writing, number, row, order)
+    insert_rows(writing.conn, tables.revocations, made_rows)
+    insert_rows(writing.conn, tables.legs, made_legs)
+    settle(writing, undriven)
+    return tuple(opened)
+
+
+def _revocation_row(writing: Writing, number: int, row: Revocation, order: _Order) -> dict[str, Any]:
+    return {
+        "id": number,
+        "key": row.key,
+        "person_id": row.person_id,
+        "direction": order.direction.value,
+        # The legs have rows of their own; twice would be two truths.
+        "content": to_json(replace(row, legs=())),
+        "state": "open",
+        "reason": "",
+        "run_id": order.run_id,
+        "plan_id": order.plan_id,
+        "operator": order.operator,
+        "intended_at": writing.now,
+    }
+
+
+def _leg_row(writing: Writing, number: int, revocation_id: int, planned: PlannedLeg) -> dict[str, Any]:
+    withheld = bool(planned.withheld)
+    return {
+        "id": number,
+        "revocation_id": revocation_id,
+        "kind": planned.kind.value,
+        "target": planned.target,
+        "subject": planned.subject,
+        "withheld": withheld,
+        "planned": to_json(planned),
+        "state": (LegState.CALLED_OFF if withheld else LegState.INTENDED).value,
+        "detail": planned.withheld,
+        "ended": 0,
+        "attempts": 0,
+        "intended_at": writing.now,
+        "finished_at": writing.now if withheld else None,
+    }
+
+
+def _opened(made: Mapping[str, Any], row: Revocation, planned: PlannedLeg, order: _Order) -> OpenLeg:
+    return OpenLeg(
+        leg_id=made["id"],
+        revocation_id=made["revocation_id"],
+        key=row.key,
+        person_id=row.person_id,
+        code=row.code,
+        name=row.name,
+        factors=row.factors,
+        reasons=row.reasons,
+        direction=order.direction,
+        operator=order.operator,
+        planned=planned,
+        state=LegState.INTENDED,
+        detail="",
+        attempts=0,
+        intended_at=made["intended_at"],
+    )
+
+
+def _users(rows: Iterable[Revocation]) -> dict[tuple[str, str], str]:
+    """Collect the usernames that are about to be cleared: sessions are told apart by them afterwards."""
+    befores = (leg.before for row in rows for leg in row.legs if leg.kind is LegKind.CREDENTIAL)
+    return {
+        (member.portal, member.username): member.person_id
+        for member in befores
+        if isinstance(member, Member) and member.username
+    }
+
+
+def _replace_open(writing: Writing, rows: Sequence[Revocation], operator: str) -> None:
+    driven = {(row.key, leg.kind, leg.target, leg.subject) for row in rows for leg in row.legs if not leg.withheld}
+    replaced: list[OpenLeg] = []
+    for part in parts([row.key for row in rows]):
+        query = LEG_JOIN.where(tables.revocations.c.key.in_(part), tables.legs.c.state.not_in(_FINAL))
+        found = (open_leg(row) for row in writing.conn.execute(query))
+        replaced += [leg for leg in found if _address(leg) in driven]
+    call_off(writing, replaced, operator, "replaced by a newer revocation or restore of the same target")
+
+
+def _address(leg: OpenLeg) -> tuple[str, LegKind, str, str]:
+    return leg.key, leg.planned.kind, leg.planned.target, leg.planned.subject
+
+
+def call_off(writing: Writing, legs: Sequence[OpenLeg], operator: str, reason: str) -> None:
+    """Call legs off inside a transaction that says why."""
+    table = tables.legs
+    if not legs:
+        return
+    values = {"state": LegState.CALLED_OFF.value, "detail": reason, "finished_at": writing.now}
+    statement = update(table).where(table.c.id == bindparam("a_leg")).values(**values)
+    writing.conn.execute(statement, [{"a_leg": leg.leg_id} for leg in legs])
+    for leg in legs:
+        sentence = f"{_named(leg)} called off: {reason}."
+        writing.note("called-off", leg.key, operator, sentence, person_id=leg.person_id, detail={"leg": leg.leg_id})
+    revocations = {leg.revocation_id for leg in legs}
+    settle(writing, revocations)
+    table = tables.revocations
+    for part in parts(sorted(revocations)):
+        ended = update(table).where(table.c.id.in_(part), table.c.state == LegState.CALLED_OFF.value)
+        writing.conn.execute(ended.values(reason=reason))
+
+
+def settle(writing: Writing, revocation_ids: Iterable[int]) -> None:
+    """End the revocations among these whose legs are all final: done where one is proven, else called off."""
+    legs = tables.legs
+    states: dict[int, set[str]] = {number: set() for number in revocation_ids}
+    for part in parts(sorted(states)):
+        query = select(legs.c.revocation_id, legs.c.state).where(legs.c.revocation_id.in_(part))
+        for row in writing.conn.execute(query):
+            states[row.revocation_id].add(row.state)
+    ended = [number for number, found in states.items() if found.issubset(_FINAL)]
+    done = {number for number in ended if not states[number].isdisjoint(_PROVEN)}
+    _end(writing, sorted(done), "done")
+    _end(writing, sorted(set(ended) - done), LegState.CALLED_OFF.value)
+
+
+def _end(writing: Writing, revocation_ids: Sequence[int], state: str) -> None:
+    table = tables.revocations
+    for part in parts(revocation_ids):
+        ended = update(table).where(table.c.id.in_(part), table.c.state == "open")
+        writing.conn.execute(ended.values(state=state, done_at=writing.now))
+
+
+def _states(writing: Writing, leg_ids: Sequence[int]) -> dict[int, str]:
+    table = tables.legs
+    found: dict[int, str] = {}
+    for part in parts(leg_ids):
+        rows = writing.conn.execute(select(table.c.id, table.c.state).where(table.c.id.in_(part)))
+        found.update((row.id, row.state) for row in rows)
+    return found
+
+
+def _update(writing: Writing, outcomes: Sequence[tuple[OpenLeg, Outcome]]) -> None:
+    if not outcomes:
+        return
+    table = tables.legs
+    values: dict[str, ColumnElement[Any]] = {
+        name: bindparam(f"a_{name}") for name in ("state", "detail", "after", "ended", "effective_by")
+    }
+    # The first thing read before an effect is what restore gives back; a later try reads our own effect.
+    values["before"] = func.coalesce(table.c.before, bindparam("a_before", type_=table.c.before.type))
+    values["ended"] = table.c.ended + bindparam("a_ended")
+    values["finished_at"] = bindparam("a_finished_at")
+    statement = update(table).where(table.c.id == bindparam("a_leg")).values(**values)
+    writing.conn.execute(statement, [_outcome_row(writing, leg, outcome) for leg, outcome in outcomes])
+
+
+def _outcome_row(writing: Writing, leg: OpenLeg, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "a_leg": leg.leg_id,
+        "a_state": outcome.state.value,
+        "a_detail": outcome.detail,
+        "a_before": _read(outcome.before),
+        "a_after": _read(outcome.after),
+        "a_ended": outcome.ended,
+        "a_effective_by": outcome.effective_by,
+        "a_finished_at": writing.now if outcome.state in FINAL else None,
+    }
+
+
+def _read(value: Account | Member | None) -> str | None:
+    return None if value is None else to_json(value, Account | Member)
+
+
+def _mark_closed(writing: Writing, outcomes: Sequence[tuple[OpenLeg, Outcome]]) -> None:
+    """Mark the first effect of a revocation: limits of the last days count what was really taken away."""
+    table = tables.revocations
+    closed = sorted({leg.revocation_id for leg, outcome in outcomes if outcome.state is LegState.CLOSED})
+    for part in parts(closed):
+        first = update(table).where(table.c.id.in_(part), table.c.closed_at.is_(None))
+        writing.conn.execute(first.values(closed_at=writing.now))
+
+
+def _note_intent(writing: Writing, number: int, row: Revocation, order: _Order) -> None:
+    verb = "Revocation" if order.direction is Direction.CLOSE else "Restore"
+    because = ", ".join(row.reasons) or "asked for"
+    sentence = f"{verb} {number} of {row.code or row.username or row.key} intended ({because}): {len(row.legs)} legs."
+    detail = {"revocation": number, "direction": order.direction.value, "basis": row.basis}
+    writing.note(
+        "intended", row.key, order.operator, sentence, person_id=row.person_id, run_id=order.run_id, detail=detail
+    )
+
+
+def _note_outcome(writing: Writing, leg: OpenLeg, outcome: Outcome, run: Run | None) -> None:
+    sentence = f"{_named(leg)}: {outcome.state.value}{f' ({outcome.detail})' if outcome.detail else ''}."
+    detail = {"leg": leg.leg_id, "revocation": leg.revocation_id, "ended": outcome.ended}
+    operator, run_id = (run.operator, run.run_id) if run else (leg.operator, None)
+    writing.note(
+        outcome.state.value, leg.key, operator, sentence, person_id=leg.person_id, run_id=run_id, detail=detail
+    )
+
+
+def _named(leg: OpenLeg) -> str:
+    verb = "close" if leg.direction is Direction.CLOSE else "open"
+    return (
+        f"Revocation {leg.revocation_id}, {verb} {leg.planned.kind.value} {leg.planned.subject} in {leg.planned.target}"
+    )

@@ -1,0 +1,93 @@
+"""Brings a journal's tables to the form this version knows, or refuses.
+
+A database that a newer version migrated, or that is not a journal at all, is left alone. Alembic is loaded only where
+there is something to migrate: every command opens the journal, few migrate it.
+"""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, insert, inspect, select, text
+
+from connector.errors import JournalError
+from connector.reconcile import journal_tables as tables
+from connector.reconcile.journal_audit import START, key_check
+from connector.reconcile.journal_engine import database_name
+
+COMMAND = "connector journal migrate"
+"""What an administrator types to bring an older journal forward."""
+
+FOLDER = Path(__file__).parent / "migrations"
+
+
+def bring_forward(engine: Engine, audit_key: bytes, *, create: bool, migrate: bool) -> None:
+    """Make the tables where there are none, migrate them where allowed, and refuse an unknown or foreign database."""
+    with engine.connect() as conn:
+        known = _version(conn)
+    if known != tables.HEAD:
+        _refuse_unless_allowed(engine, known, create=create, migrate=migrate)
+        with engine.execution_options(journal_writes=True).begin() as conn:
+            _upgrade(conn)
+    with engine.execution_options(journal_writes=True).begin() as conn:
+        _check_key(conn, audit_key)
+
+
+def _version(conn: Connection) -> str | None:
+    names = set(inspect(conn).get_table_names())
+    if "alembic_version" in names:
+        return str(conn.scalar(text("SELECT version_num FROM alembic_version")))
+    if names:
+        raise JournalError(
+            f"The database {database_name(conn.engine)} holds other tables ({', '.join(sorted(names)[:3])} …).",
+            "Give the journal a database of its own.",
+        )
+    return None
+
+
+def _refuse_unless_allowed(engine: Engine, known: str | None, *, create: bool, migrate: bool) -> None:
+    name = database_name(engine)
+    if known is None and not create:
+        raise JournalError(f"There is no journal in {name}.", "Check [journal] url, or make one with: connector init")
+    if known is None:
+        return
+    if known not in _revisions():
+        raise JournalError(
+            f"The journal {name} was written by a newer version (its tables are at {known}, this version knows "
+            f"{tables.HEAD}). Nothing was changed.",
+            "Use the newer version; going back would lose what it wrote.",
+        )
+    if not migrate:
+        raise JournalError(
+            f"The journal {name} is of an older version (its tables are at {known}, this version needs "
+            f"{tables.HEAD}). Nothing was changed.",
+            f"Back it up, then: {COMMAND}",
+        )
+
+
+def _revisions() -> frozenset[str]:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - loaded only where there is something to migrate
+
+    return frozenset(script.revision for script in ScriptDirectory(str(FOLDER)).walk_revisions())
+
+
+def _upgrade(conn: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - loaded only where there is something to migrate
+    from alembic.config import Config  # noqa: PLC0415 - as above
+
+    if conn.dialect.name == "postgresql":
+        # Two that open a new journal at once: the second waits, and then finds nothing left to do.
+        conn.execute(text("SELECT pg_advisory_xact_lock(7043)"))
+    config = Config(attributes={"connection": conn})
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    command.upgrade(config, tables.HEAD)
+
+
+def _check_key(conn: Connection, audit_key: bytes) -> None:
+    head = conn.execute(select(tables.audit_head).with_for_update()).one_or_none()
+    if head is None:
+        conn.execute(insert(tables.audit_head).values(id=1, records=0, mac=START, key_check=key_check(audit_key)))
+        return
+    if head.key_check != key_check(audit_key):
+        raise JournalError(
+            f"The audit key is not the one the journal {database_name(conn.engine)} was begun with.",
+            "Give the key it was begun with: its audit trail could not be continued with another.",
+        )

@@ -1,0 +1,136 @@
+"""Kept plans and approvals of them.
+
+A plan is kept as text and signed; one whose text was edited is refused, never applied. An approval fits one digest
+only, so the same facts give the same plan tomorrow and the approval still fits.
+"""
+
+import hmac
+import json
+from typing import Any
+
+from sqlalchemy import Row, insert, or_, select, update
+
+from connector.errors import PlanError
+from connector.reconcile import journal_tables as tables
+from connector.reconcile.codec import CodecError, canonical, from_json, to_json
+from connector.reconcile.journal_audit import keyed
+from connector.reconcile.journal_claims import require_run
+from connector.reconcile.journal_store import Detail, Store, upsert
+from connector.reconcile.journal_values import Approval, PlanEntry, Run, StoredPlan
+from connector.reconcile.plan_values import Plan
+
+MADE = "made"
+
+_ENTRY = tuple(
+    tables.plans.c[name] for name in ("plan_id", "digest", "as_of", "created_at", "state", "run_id", "snapshot_id")
+)
+
+
+class Plans:
+    """Keep, find and mark plans; approve them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def keep(self, plan: Plan, run: Run, snapshot_id: int | None = None) -> None:
+        """Keep a plan. The same plan made again is as young as its newest making, and keeps its approvals."""
+        content = to_json(plan)
+        row = {
+            "digest": plan.digest,
+            "plan_id": plan.plan_id,
+            "run_id": run.run_id,
+            "snapshot_id": snapshot_id,
+            "as_of": plan.as_of,
+            "state": MADE,
+            "content": content,
+            "content_mac": keyed(self._store.audit_key, "plan", content.encode()),
+        }
+        with self._store.writing() as writing:
+            require_run(writing, run)
+            upsert(writing.conn, tables.plans, [{**row, "created_at": writing.now}])
+            sentence = f"Plan {plan.plan_id} made: {plan.pending} rows would be applied."
+            detail: Detail = {"digest": plan.digest, "objections": len(plan.objections)}
+            writing.note("plan-made", f"plan:{plan.plan_id}", run.operator, sentence, run_id=run.run_id, detail=detail)
+
+    def find(self, id_prefix: str) -> StoredPlan:
+        """Give the one plan whose id or digest begins so. Raises PlanError: unknown, several, or edited by hand."""
+        row = self._one(id_prefix)
+        if not hmac.compare_digest(keyed(self._store.audit_key, "plan", row.content.encode()), row.content_mac):
+            raise _edited(row.plan_id)
+        try:
+            plan = from_json(Plan, row.content)
+        except CodecError as error:
+            raise PlanError(
+                f"Plan {row.plan_id} was written by another version and cannot be read ({error}).",
+                "Make a new one: connector plan",
+            ) from error
+        if (plan.digest, plan.plan_id) != (row.digest, row.plan_id):
+            raise _edited(row.plan_id)
+        return StoredPlan(plan, row.created_at, row.state, row.run_id, row.snapshot_id)
+
+    def _one(self, prefix: str) -> Row[Any]:
+        table = tables.plans
+        begins = or_(
+            table.c.digest.startswith(prefix, autoescape=True), table.c.plan_id.startswith(prefix, autoescape=True)
+        )
+        with self._store.reading() as conn:
+            found = conn.execute(select(table).where(begins).limit(2)).all() if prefix else []
+        if len(found) > 1:
+            raise PlanError(f"Several plans begin with {prefix}.", "Type more of the id: connector plan lists them.")
+        if not found:
+            raise PlanError(f"There is no plan {prefix or '(nothing typed)'}.", "Make one: connector plan")
+        return found[0]
+
+    def recent(self, limit: int = 20) -> tuple[PlanEntry, ...]:
+        """List the newest plans, newest first, without their content."""
+        query = select(*_ENTRY).order_by(tables.plans.c.created_at.desc()).limit(limit)
+        with self._store.reading() as conn:
+            return tuple(PlanEntry(*row) for row in conn.execute(query))
+
+    def mark(self, plan_id: str, state: str, operator: str) -> None:
+        """Record what became of a plan. Raises PlanError where it is unknown."""
+        table = tables.plans
+        with self._store.writing() as writing:
+            marked = update(table).where(table.c.plan_id == plan_id).values(state=state)
+            if not writing.conn.execute(marked).rowcount:
+                raise PlanError(f"There is no plan {plan_id}.", "Make one: connector plan")
+            writing.note("plan-marked", f"plan:{plan_id}", operator, f"Plan {plan_id} is {state}.")
+
+    def approve(self, digest: str, plan_id: str, waivers: tuple[str, ...], operator: str, reason: str) -> None:
+        """Record a named person's approval of one plan and which objections it waives. Raises PlanError if unknown."""
+        with self._store.writing() as writing:
+            known = select(tables.plans.c.digest).where(tables.plans.c.digest == digest)
+            if writing.conn.scalar(known) is None:
+                raise PlanError(f"There is no plan {plan_id} to approve.", "Make one: connector plan")
+            writing.conn.execute(
+                insert(tables.approvals).values(
+                    id=writing.next_id(tables.approvals),
+                    digest=digest,
+                    plan_id=plan_id,
+                    waivers=canonical(list(waivers)),
+                    operator=operator,
+                    reason=reason,
+                    approved_at=writing.now,
+                )
+            )
+            sentence = (
+                f"Plan {plan_id} approved, waiving {', '.join(waivers) or 'nothing'}: {reason or 'no reason given'}."
+            )
+            writing.note("plan-approved", f"plan:{plan_id}", operator, sentence, detail={"digest": digest})
+
+    def approvals(self, digest: str) -> tuple[Approval, ...]:
+        """Give the approvals of one plan, oldest first."""
+        table = tables.approvals
+        with self._store.reading() as conn:
+            rows = conn.execute(select(table).where(table.c.digest == digest).order_by(table.c.id)).all()
+        return tuple(
+            Approval(row.digest, row.plan_id, tuple(json.loads(row.waivers)), row.operator, row.reason, row.approved_at)
+            for row in rows
+        )
+
+
+def _edited(plan_id: str) -> PlanError:
+    return PlanError(
+        f"Plan {plan_id} is not as it was kept: it was edited by hand. Nothing was applied.",
+        "Make a new one: connector plan. What should be left out is said there: --without, --except",
+    )

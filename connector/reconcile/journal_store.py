@@ -1,0 +1,130 @@
+"""Transactions of the journal: one verb is one transaction, together with its audit records.
+
+One writer at a time on both databases: SQLite by BEGIN IMMEDIATE, PostgreSQL by the lock on `audit_head`'s row. So a
+check made inside a transaction still holds when it commits, which is what makes leases and claims a fence. The time is
+the database's, read after the lock is held; the host's clock is never asked.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from connector.errors import JournalError
+from connector.reconcile import journal_audit
+from connector.reconcile import journal_tables as tables
+from connector.reconcile.journal_engine import database_name
+
+T = TypeVar("T")
+
+Detail = Mapping[str, str | int | bool | None]
+"""The machine's half of an audit record."""
+
+PART = 5000
+"""How many values go into one IN list: below SQLite's 32,766 and PostgreSQL's 65,535 parameters."""
+
+
+@dataclass(slots=True)
+class Writing:
+    """One write transaction: its connection, its time, and the audit records that are written with it."""
+
+    conn: Connection
+    now: datetime
+    notes: list[journal_audit.Note] = field(default_factory=list)
+
+    def note(
+        self,
+        kind: str,
+        subject: str,
+        operator: str,
+        text: str,
+        *,
+        person_id: str | None = None,
+        run_id: int | None = None,
+        detail: Detail | None = None,
+    ) -> None:
+        """Add an audit record to this transaction. Never put a secret, a password or a session id into it."""
+        self.notes.append(journal_audit.Note(kind, subject, operator, text, person_id, run_id, detail or {}))
+
+    def next_id(self, table: Table) -> int:
+        """Give the first free id. Safe because there is one writer at a time and rows with ids are never deleted."""
+        return int(self.conn.scalar(select(func.coalesce(func.max(table.c.id), 0) + 1)) or 1)
+
+
+class Store:
+    """The engine and the audit key, and the only ways into the database."""
+
+    def __init__(self, engine: Engine, audit_key: bytes) -> None:
+        self.engine = engine
+        self.audit_key = audit_key
+        self._writer = engine.execution_options(journal_writes=True)
+        sqlite_reads = engine.dialect.name == "sqlite"
+        self._reader = engine if sqlite_reads else engine.execution_options(isolation_level="REPEATABLE READ")
+
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """Open one write transaction; its audit records are chained and written just before it commits."""
+        with self.translated("written"), self._writer.begin() as conn:
+            head = conn.execute(select(tables.audit_head).with_for_update()).one()
+            writing = Writing(conn, database_time(conn))
+            yield writing
+            journal_audit.append(conn, self.audit_key, head, writing.now, writing.notes)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open one read transaction that sees one state of the journal throughout."""
+        with self.translated("read"), self._reader.begin() as conn:
+            yield conn
+
+    @contextmanager
+    def translated(self, verb: str) -> Iterator[None]:
+        """Turn what the database says into a JournalError, here and nowhere else."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise self._refusal(verb, str(getattr(error, "orig", None) or type(error).__name__)) from error
+        except UnicodeError as error:
+            raise self._refusal(verb, "a text in it is not Unicode") from error
+
+    def _refusal(self, verb: str, said: str) -> JournalError:
+        return JournalError(
+            f"The journal {database_name(self.engine)} could not be {verb}: {' '.join(said.split())}.",
+            "Nothing is done without it. Check the database, its space and its permissions, then start again.",
+        )
+
+
+def database_time(conn: Connection) -> datetime:
+    """Ask the database what time it is, in UTC. On PostgreSQL the moment now, not the transaction's beginning."""
+    if conn.dialect.name == "sqlite":
+        said = conn.scalar(select(func.strftime("%Y-%m-%dT%H:%M:%f+00:00", "now")))
+        return datetime.fromisoformat(str(said))
+    moment: datetime = conn.execute(select(func.clock_timestamp())).scalar_one()
+    return moment.astimezone(UTC)
+
+
+def upsert(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, or replace those with the same primary key."""
+    if not rows:
+        return
+    make = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    statement = make(table)
+    keys = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows))
+
+
+def insert_rows(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert many rows in one go; none is fine."""
+    if rows:
+        conn.execute(insert(table), list(rows))
+
+
+def parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut a sequence into parts that fit an IN list."""
+    for start in range(0, len(values), PART):
+        yield values[start : start + PART]

@@ -1,0 +1,65 @@
+"""Take a snapshot: read every system once, whole. The only module that reads them all.
+
+The admin system must answer, or nothing is decided. A target that does not answer at all is noted as unread: its legs are
+planned as such. A reading that breaks off in the middle is an error for everything: half a reading is none.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from connector.errors import TargetUnreachable
+from connector.interfaces import AdminSystem, Directory, Portal, SessionStore
+from connector.reconcile.snapshot import Snapshot, Unread
+
+Reading = TypeVar("Reading")
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Every system the connector reads and writes, by section name."""
+
+    admin_system: AdminSystem
+    portals: Mapping[str, Portal] = field(default_factory=dict)
+    directories: Mapping[str, Directory] = field(default_factory=dict)
+    session_stores: Mapping[str, SessionStore] = field(default_factory=dict)
+
+    def disconnect(self) -> None:
+        """Let go of every connection."""
+        for system in (self.admin_system, *self.portals.values(), *self.directories.values(), *self.session_stores.values()):
+            system.disconnect()
+
+
+def silent(_: str) -> None:
+    """Report progress to nobody."""
+
+
+def take_snapshot(targets: Targets, progress: Progress = silent) -> Snapshot:
+    """Read everything. Raises TargetUnreachable for the admin system, SourceError for any reading that broke off."""
+    progress("admin system")
+    people = targets.admin_system.read_all()
+    unread: list[Unread] = []
+    portals = tuple(_read("portal", targets.portals, lambda p: p.read_all(), unread, progress))
+    directories = tuple(_read("directory", targets.directories, lambda d: d.read_all(), unread, progress))
+    stores = tuple(_read("session_store", targets.session_stores, lambda s: s.read_all(), unread, progress))
+    keys = {name: store.user_key for name, store in targets.session_stores.items()}
+    return Snapshot(people, portals, directories, stores, tuple(unread), keys)
+
+
+System = TypeVar("System")
+
+
+def _read(
+    kind: str,
+    systems: Mapping[str, System],
+    read: Callable[[System], Reading],
+    unread: list[Unread],
+    progress: Progress,
+) -> Iterable[Reading]:
+    for name, system in systems.items():
+        progress(f"{kind.replace('_', ' ')} {name}")
+        try:
+            yield read(system)
+        except TargetUnreachable as error:
+            unread.append(Unread(kind, name, str(error)))

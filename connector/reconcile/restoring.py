@@ -1,0 +1,107 @@
+"""Open again what a revocation closed, from its before-values. Pure: it makes the rows, `apply` drives them.
+
+A restore refuses where the world has moved on, and says how. A cleared password cannot return: who needs a welcome e-mail is
+named. What was never proven closed by us is not ours to open.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from connector.model import Account, LegKind, LegState, Member
+from connector.policy import PortalRules, SignIn
+from connector.reconcile.correlate import Identity
+from connector.reconcile.decide import Decisions
+from connector.reconcile.journal_values import Direction, StoredLeg, StoredRevocation
+from connector.reconcile.plan_values import Evidence, PlannedLeg, Revocation
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """What a restore would do. `refused` says why a person or leg stays closed; `welcome` names who needs an e-mail."""
+
+    rows: tuple[Revocation, ...]
+    refused: tuple[tuple[str, str], ...] = ()
+    welcome: tuple[str, ...] = ()
+
+
+def plan_restore(
+    closed: Sequence[StoredRevocation], decisions: Decisions, portals: Sequence[PortalRules], *, seconded: bool
+) -> Restore:
+    """Plan to open what these revocations closed. Blocked people stay closed; restricted ones need a second operator."""
+    identities = decisions.correlation.by_key()
+    by_password = {p.name for p in portals if p.sign_in is SignIn.PASSWORD}
+    rows: list[Revocation] = []
+    refused: list[tuple[str, str]] = []
+    welcome: list[str] = []
+    for revocation in _newest_of_each(closed):
+        why = _not_now(revocation, decisions, seconded=seconded)
+        if why:
+            refused.append((revocation.row.code or revocation.row.key, why))
+            continue
+        legs, moved_on = _legs(revocation, identities.get(revocation.row.key))
+        refused += [(revocation.row.code or revocation.row.key, why) for why in moved_on]
+        if legs:
+            rows.append(replace(revocation.row, legs=legs, holds=(), evidence=(_why(revocation),)))
+            welcome += [revocation.row.code for leg in legs if _password_was_cleared(leg, by_password)]
+    return Restore(tuple(rows), tuple(refused), tuple(dict.fromkeys(welcome)))
+
+
+def _newest_of_each(closed: Iterable[StoredRevocation]) -> Iterable[StoredRevocation]:
+    """Give each identity's newest closing; they come newest first."""
+    seen: dict[str, StoredRevocation] = {}
+    for revocation in closed:
+        if revocation.direction is Direction.CLOSE:
+            seen.setdefault(revocation.row.key, revocation)
+    return seen.values()
+
+
+def _not_now(revocation: StoredRevocation, decisions: Decisions, *, seconded: bool) -> str:
+    key = revocation.row.person_id or ""
+    if key in decisions.school.blocked:
+        return f"is blocked; connector unblock {revocation.row.code or key} first"
+    if key in decisions.school.barred and not seconded:
+        return "is restricted by a court order: reopening takes a second operator (--second NAME)"
+    return ""
+
+
+def _why(revocation: StoredRevocation) -> Evidence:
+    return Evidence("restore", f"closed by {revocation.operator} on {revocation.intended_at:%Y-%m-%d %H:%M} UTC")
+
+
+def _legs(revocation: StoredRevocation, identity: Identity | None) -> tuple[tuple[PlannedLeg, ...], list[str]]:
+    """Give the legs to open, and how the world has moved on where it has."""
+    legs: list[PlannedLeg] = []
+    moved_on: list[str] = []
+    accounts: Mapping[str, Account] = {a.account.guid: a.account for a in identity.accounts} if identity else {}
+    members = {(m.portal, m.person_id): m for m in identity.members} if identity else {}
+    for leg in revocation.legs:
+        if leg.state is not LegState.CLOSED or leg.planned.kind is LegKind.SESSIONS or leg.before is None:
+            continue
+        now = accounts.get(leg.planned.subject) if isinstance(leg.before, Account) else members.get(
+            (leg.planned.target, leg.planned.subject)
+        )
+        why = _moved(leg, now)
+        if why:
+            moved_on.append(why)
+        else:
+            legs.append(PlannedLeg(leg.planned.kind, leg.planned.target, leg.planned.subject, before=leg.before))
+    return tuple(legs), moved_on
+
+
+def _moved(leg: StoredLeg, now: Account | Member | None) -> str:
+    """Say how the target differs from what we left; empty where it is as we left it."""
+    where = f"{leg.planned.kind} in {leg.planned.target}"
+    if now is None:
+        return f"{where}: the entry is gone"
+    if isinstance(now, Account) and isinstance(leg.after, Account):
+        if now.enabled:
+            return f"{where}: is enabled already"
+        return "" if now.state == leg.after.state else f"{where}: was changed since ({leg.after.state} → {now.state})"
+    if isinstance(now, Member) and isinstance(leg.after, Member):
+        changed = (now.username, now.status) != (leg.after.username, leg.after.status)
+        return f"{where}: was changed since (now {now.status}, username {now.username or 'none'})" if changed else ""
+    return ""
+
+
+def _password_was_cleared(leg: PlannedLeg, by_password: set[str]) -> bool:
+    return isinstance(leg.before, Member) and leg.before.has_password and leg.target in by_password

@@ -1,0 +1,107 @@
+"""End sessions until none is left: sweep, settle, sweep again until clean.
+
+Stores whose applications save at request end bring a deleted session back, so one sweep proves nothing. A leg whose person
+still has a door open is swept but stays open: a session ended while a door is open is opened again.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from connector.errors import ConnectorError, TargetUnreachable
+from connector.model import EndSessions, LegState, Outcome
+from connector.reconcile.journal import Journal
+from connector.reconcile.journal_values import FINAL, OpenLeg, Run
+from connector.reconcile.reading import Progress, Targets
+
+
+@dataclass(slots=True)
+class Sweeping:
+    """Sweeps the session stores for the session legs of one run."""
+
+    journal: Journal
+    targets: Targets
+    run: Run
+    sleep: Callable[[float], None]
+    progress: Progress
+
+    def sweep(
+        self,
+        legs: Sequence[OpenLeg],
+        doors_open: set[str],
+        settle_seconds: float,
+        sweeps_max: int,
+        keep_lease: Callable[[], None],
+    ) -> list[OpenLeg]:
+        """Sweep every store once per round for all its legs; give the legs still open."""
+        if not legs:
+            return []
+        ended: dict[int, int] = {leg.leg_id: 0 for leg in legs}
+        failed: dict[int, Outcome] = {}
+        dirty = list(legs)
+        keep_lease()
+        self.journal.attempt(dirty, self.run)
+        self._round(dirty, ended, failed)
+        for _ in range(max(1, sweeps_max)):
+            dirty = [leg for leg in dirty if leg.leg_id not in failed]
+            if not dirty:
+                break
+            self._settle(settle_seconds, keep_lease)
+            dirty = self._round(dirty, ended, failed)
+        came_back = {leg.leg_id for leg in dirty}
+        outcomes = [(leg, self._outcome(leg, ended, failed, came_back, doors_open)) for leg in legs]
+        keep_lease()
+        self.journal.record(outcomes, self.run)
+        return [replace(leg, state=o.state, detail=o.detail) for leg, o in outcomes if o.state not in FINAL]
+
+    def _settle(self, seconds: float, keep_lease: Callable[[], None]) -> None:
+        """Wait longer than the longest request under way, keeping the lease meanwhile."""
+        self.progress(f"settle {seconds:g} s")
+        left = seconds
+        while left > 0:
+            part = min(left, 30.0)
+            self.sleep(part)
+            left -= part
+            keep_lease()
+
+    def _round(self, legs: Sequence[OpenLeg], ended: dict[int, int], failed: dict[int, Outcome]) -> list[OpenLeg]:
+        """Sweep each store once; give the legs for which something was found."""
+        found: list[OpenLeg] = []
+        for store, mine in _by_store(legs):
+            self.progress(f"sessions {store}: {len(mine)}")
+            for leg, outcome in zip(mine, self._sweep_store(store, mine), strict=True):
+                if outcome.state in (LegState.CLOSED, LegState.ALREADY_CLOSED):
+                    ended[leg.leg_id] += outcome.ended
+                    found += [leg] if outcome.ended else []
+                else:
+                    failed[leg.leg_id] = outcome
+        return found
+
+    def _sweep_store(self, store: str, legs: Sequence[OpenLeg]) -> Sequence[Outcome]:
+        if store not in self.targets.session_stores:
+            return [Outcome(LegState.REFUSED, f"{store} is no longer in the config")] * len(legs)
+        batch = [EndSessions(leg.planned.subject, leg.planned.portals) for leg in legs]
+        try:
+            return self.targets.session_stores[store].close(batch)
+        except TargetUnreachable as error:
+            return [Outcome(LegState.UNREACHABLE, str(error))] * len(legs)
+        except ConnectorError as error:
+            return [Outcome(LegState.REFUSED, str(error))] * len(legs)
+
+    def _outcome(
+        self, leg: OpenLeg, ended: dict[int, int], failed: dict[int, Outcome], came_back: set[int], doors: set[str]
+    ) -> Outcome:
+        count = ended[leg.leg_id]
+        if leg.leg_id in failed:
+            return replace(failed[leg.leg_id], ended=count)
+        if leg.key in doors:
+            return Outcome(LegState.INTENDED, "swept; swept again when the last door is closed", ended=count)
+        if leg.leg_id in came_back:
+            return Outcome(LegState.INTENDED, "sessions keep coming back: raise settle_seconds", ended=count)
+        return Outcome(LegState.CLOSED if count else LegState.ALREADY_CLOSED, f"{count} sessions ended", ended=count)
+
+
+def _by_store(legs: Iterable[OpenLeg]) -> Iterable[tuple[str, list[OpenLeg]]]:
+    groups: dict[str, list[OpenLeg]] = {}
+    for leg in legs:
+        groups.setdefault(leg.planned.target, []).append(leg)
+    return groups.items()

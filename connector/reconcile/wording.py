@@ -1,0 +1,138 @@
+"""How facts are said to people: by name, without control characters, and discreetly outside the authority role.
+
+Everything a person reads passes here. Outside the authority role `restricted` and `blocked` read `access-ended`, and no
+sentence may tell the difference. Pure.
+"""
+
+import re
+import shlex
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from connector.model import Reason, Status
+from connector.reconcile.correlate import Identity
+from connector.reconcile.decide import Decision, Decisions
+from connector.reconcile.plan import code_of, username_of
+from connector.reconcile.plan_values import Evidence
+
+ACCESS_ENDED = "access-ended"
+_ENDED_SENTENCE = "access has ended; the authority role knows more"
+RESTRICTED_CHILD = "restricted-child"
+"""What the evidence of a person restricted for some children and not all is about."""
+
+_CONFIDENTIAL = frozenset({Reason.RESTRICTED, Reason.BLOCKED})
+_TELLING = re.compile(
+    r"\b(restrict(ed|ions?|s)?|restriction-lifted|court orders?|custody|barred|bars|(un)?block(ed|s)?)\b", re.IGNORECASE
+)
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that turn the order of what follows: a name must not rewrite the sentence it stands in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """An identity as people name it. `typed` is what to type on the command line, quoted where a shell needs it."""
+
+    key: str
+    person_id: str | None
+    code: str
+    name: str
+    username: str
+
+    @property
+    def label(self) -> str:
+        """Name and code, or what there is of them."""
+        name = self.name or self.username or self.key
+        return f"{name} ({self.code})" if self.code and self.code != name else name
+
+    @property
+    def typed(self) -> str:
+        """The shortest safe argument: a plain contact code, else the person_id, else the quoted key."""
+        for text in (self.code, self.person_id or ""):
+            if text and text.replace("-", "").replace("_", "").isalnum() and not text.startswith("-"):
+                return text
+        return shlex.quote(self.key)
+
+
+def who(identity: Identity) -> Who:
+    """Name an identity: by its record, else by what member or account still say."""
+    bare = Decision(identity, Status.NONE)
+    names = [m.name for m in identity.members] + [a.account.name for a in identity.accounts]
+    name = identity.person.name if identity.person else next((n for n in names if n), "")
+    return Who(identity.key, identity.person_id, clean(code_of(bare)), clean(name), clean(username_of(bare)))
+
+
+def label_of(decisions: Decisions, person_id: str) -> str:
+    """Name somebody of the admin system by person_id: name and code, or the id where there is no record."""
+    person = decisions.school.people.get(person_id)
+    if person is None:
+        return clean(person_id)
+    return clean(f"{person.name} ({person.code})" if person.name else person.code or person_id)
+
+
+def clean(text: str) -> str:
+    """Take out control characters, line breaks and marks that turn writing around: nothing here forges a line."""
+    if text.isprintable() and text.isascii():
+        return text
+    return "".join(" " if c.isspace() else c for c in text if c.isspace() or _is_shown(c))
+
+
+def _is_shown(character: str) -> bool:
+    return character not in _BIDI and unicodedata.category(character) not in ("Cc", "Cs")
+
+
+def said(text: str, discreet: bool) -> str:
+    """Give a sentence of the journal or a target; a discreet one never tells a court order or a block."""
+    if discreet and _TELLING.search(text):
+        return _ENDED_SENTENCE
+    return clean(text)
+
+
+def reason_word(reason: Reason, discreet: bool) -> str:
+    """Give the word for a reason."""
+    return ACCESS_ENDED if discreet and reason in _CONFIDENTIAL else reason.value
+
+
+def reason_words(reasons: Iterable[Reason], discreet: bool) -> tuple[str, ...]:
+    """Give the words for reasons, each once, in order."""
+    return tuple(dict.fromkeys(reason_word(r, discreet) for r in reasons))
+
+
+def spoken(evidence: Evidence, discreet: bool) -> Evidence:
+    """Give one piece of evidence as it may be said."""
+    if discreet and (evidence.about in _CONFIDENTIAL or evidence.about == RESTRICTED_CHILD):
+        return Evidence(ACCESS_ENDED, _ENDED_SENTENCE)
+    return Evidence(evidence.about, clean(evidence.text))
+
+
+def spoken_all(evidence: Iterable[Evidence], discreet: bool) -> tuple[Evidence, ...]:
+    """Give evidence as it may be said, each piece once."""
+    return tuple(dict.fromkeys(spoken(e, discreet) for e in evidence))
+
+
+def listed(texts: Sequence[str], last: str = "and") -> str:
+    """Join texts as people do: a, b and c."""
+    if len(texts) < 2:  # noqa: PLR2004 - one text needs no joining
+        return "".join(texts)
+    return f"{', '.join(texts[:-1])} {last} {texts[-1]}"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Give a number with its noun."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def day(when: date | None) -> str:
+    """Give a date for people and machines alike; none is `no end known`."""
+    return when.isoformat() if when else "no end known"
+
+
+def moment(when: datetime | None) -> str:
+    """Give a time to the minute, with its offset; none is empty."""
+    return f"{when:%Y-%m-%d %H:%M}{_offset(when)}" if when else ""
+
+
+def _offset(when: datetime) -> str:
+    offset = f"{when:%z}"
+    return " UTC" if offset == "+0000" else f" {offset[:3]}:{offset[3:5]}" if offset else ""

@@ -1,0 +1,1 @@
+"""SCIM 2.0 endpoint; built by its own change."""

@@ -1,0 +1,234 @@
+"""A directory that dies, hangs or changes under us: never half a reading, never a blind second write, always an outcome."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.errors import SourceError, TargetUnreachable
+from connector.ldap.connection import Result
+from connector.ldap.directory import LdapDirectory
+from connector.ldap.reader import ConnectionLost
+from connector.model import Account, CloseAccount, LegState
+from tests.ldap.builders import openldap_settings, people_ldif, site
+from tests.servers.slapd import BASE, LOCKED, Slapd, running_slapd
+
+Modify = Callable[..., Result]
+
+
+@pytest.fixture
+def crowd(tmp_path: Path) -> Iterator[Slapd]:
+    """A slapd of its own with 2,500 people."""
+    (tmp_path / "slapd").mkdir()
+    with running_slapd(tmp_path / "slapd", people_ldif(BASE, 2500)) as server:
+        yield server
+
+
+@pytest.fixture
+def directory(crowd: Slapd, tmp_path: Path) -> Iterator[LdapDirectory]:
+    opened = LdapDirectory("ldap", openldap_settings(crowd, tmp_path, receive_timeout=1), site(tmp_path))
+    yield opened
+    opened.disconnect()
+
+
+def halfway(directory: LdapDirectory, event: Callable[[], None], after: int = 2000) -> None:
+    """Let something happen after so many entries of the next reading."""
+    view: Any = directory._view
+    everyone = view.everyone
+
+    def interrupted() -> Iterator[Account]:
+        for number, account in enumerate(everyone()):
+            if number == after:
+                event()
+            yield account
+
+    view.everyone = interrupted
+
+
+def on_modify(directory: LdapDirectory, change: Callable[[Modify, tuple[Any, ...]], Result]) -> list[str]:
+    """Put something between us and the server's modify; give the list of names it is called with."""
+    connection: Any = directory._connection
+    modify = connection.modify
+    called: list[str] = []
+
+    def changed(*arguments: Any) -> Result:
+        called.append(arguments[0])
+        return change(modify, arguments)
+
+    connection.modify = changed
+    return called
+
+
+def plan(directory: LdapDirectory, count: int) -> list[CloseAccount]:
+    return [CloseAccount(account) for account in directory.read_all().accounts[:count]]
+
+
+def states(directory: LdapDirectory, items: list[CloseAccount]) -> set[str]:
+    return {account.state for account in directory.read_some([item.before.guid for item in items])}
+
+
+def test_all_pages_are_read(directory: LdapDirectory) -> None:
+    assert len(directory.read_all().accounts) == 2500
+
+
+def test_a_server_killed_in_the_middle_of_paging_gives_no_reading(crowd: Slapd, directory: LdapDirectory) -> None:
+    halfway(directory, crowd.kill)
+
+    with pytest.raises(SourceError, match=r"stopped answering after 2,000 entries.*a reading cut off is not a reading"):
+        directory.read_all()
+
+
+def test_a_server_that_hangs_in_the_middle_of_paging_gives_no_reading_and_is_not_waited_for(
+    crowd: Slapd, directory: LdapDirectory
+) -> None:
+    halfway(directory, crowd.freeze)
+    started = time.monotonic()
+
+    with pytest.raises(SourceError, match="stopped answering after 2,000 entries"):
+        directory.read_all()
+
+    assert time.monotonic() - started < 10
+
+
+def test_a_server_that_hangs_from_the_start_is_unreachable_and_reads_again_once_it_is_back(
+    crowd: Slapd, directory: LdapDirectory
+) -> None:
+    crowd.freeze()
+    with pytest.raises(TargetUnreachable):
+        directory.read_all()
+    crowd.thaw()
+
+    reading = directory.read_all()
+
+    assert len(reading.accounts) == 2500
+
+
+def test_a_connection_the_server_has_dropped_is_opened_again(crowd: Slapd, directory: LdapDirectory) -> None:
+    items = plan(directory, 1)
+    directory._connection._open.socket.close()
+
+    (account,) = directory.read_some([items[0].before.guid])
+
+    assert account == items[0].before
+
+
+def test_an_answer_that_is_lost_is_looked_up_not_asked_for_again(directory: LdapDirectory) -> None:
+    items = plan(directory, 3)
+
+    def lose_one_answer(modify: Modify, arguments: tuple[Any, ...]) -> Result:
+        result = modify(*arguments)
+        if len(called) == 2:
+            directory._connection.drop()
+            raise ConnectionLost("the answer was lost")
+        return result
+
+    called = on_modify(directory, lose_one_answer)
+
+    outcomes = directory.close(items)
+
+    assert [outcome.state for outcome in outcomes] == [LegState.CLOSED] * 3
+    assert sorted(called) == sorted({item.before.dn for item in items})
+    assert states(directory, items) == {LOCKED}
+
+
+def test_a_write_that_never_arrived_is_tried_again_after_a_look(directory: LdapDirectory) -> None:
+    items = plan(directory, 2)
+
+    def lose_one_request(modify: Modify, arguments: tuple[Any, ...]) -> Result:
+        if len(called) == 1:
+            directory._connection.drop()
+            raise ConnectionLost("the request was lost")
+        return modify(*arguments)
+
+    called = on_modify(directory, lose_one_request)
+
+    outcomes = directory.close(items)
+
+    assert [outcome.state for outcome in outcomes] == [LegState.CLOSED] * 2
+    assert states(directory, items) == {LOCKED}
+
+
+def test_a_server_killed_between_two_writes_leaves_no_item_without_an_outcome(
+    crowd: Slapd, directory: LdapDirectory
+) -> None:
+    items = plan(directory, 4)
+
+    def kill_after_two(modify: Modify, arguments: tuple[Any, ...]) -> Result:
+        result = modify(*arguments)
+        if len(called) == 2:
+            crowd.kill()
+        return result
+
+    called = on_modify(directory, kill_after_two)
+
+    outcomes = directory.close(items)
+
+    assert [outcome.state for outcome in outcomes] == [LegState.UNREACHABLE] * 4
+    assert "was sent a change and could not be read back" in outcomes[1].detail
+    assert "was not written" in outcomes[3].detail
+    assert len(called) == 3
+
+
+def test_a_change_between_our_look_and_our_write_is_refused_by_the_server(
+    crowd: Slapd, directory: LdapDirectory
+) -> None:
+    (item,) = plan(directory, 1)
+
+    def somebody_is_quicker(modify: Modify, arguments: tuple[Any, ...]) -> Result:
+        crowd.modify(item.before.dn, {"employeeNumber": [("MODIFY_REPLACE", ["SOMEBODY-ELSE"])]})
+        return modify(*arguments)
+
+    on_modify(directory, somebody_is_quicker)
+
+    (outcome,) = directory.close([item])
+
+    assert outcome.state is LegState.CONFLICT
+    assert states(directory, [item]) == {""}
+
+
+def test_an_account_disabled_by_somebody_between_our_look_and_our_write_is_already_closed(
+    crowd: Slapd, directory: LdapDirectory
+) -> None:
+    (item,) = plan(directory, 1)
+
+    def somebody_is_quicker(modify: Modify, arguments: tuple[Any, ...]) -> Result:
+        crowd.modify(item.before.dn, {"pwdAccountLockedTime": [("MODIFY_ADD", [LOCKED])]})
+        return modify(*arguments)
+
+    on_modify(directory, somebody_is_quicker)
+
+    (outcome,) = directory.close([item])
+
+    assert outcome.state is LegState.ALREADY_CLOSED
+
+
+def test_an_account_enabled_again_before_it_was_read_back_is_not_reported_closed(
+    crowd: Slapd, directory: LdapDirectory
+) -> None:
+    (item,) = plan(directory, 1)
+
+    def somebody_takes_it_back(modify: Modify, arguments: tuple[Any, ...]) -> Result:
+        result = modify(*arguments)
+        crowd.modify(item.before.dn, {"pwdAccountLockedTime": [("MODIFY_DELETE", [])]})
+        return result
+
+    on_modify(directory, somebody_takes_it_back)
+
+    (outcome,) = directory.close([item])
+
+    assert outcome.state is LegState.CONFLICT
+
+
+def test_a_right_we_do_not_have_is_refused_in_the_servers_words(crowd: Slapd, tmp_path: Path) -> None:
+    crowd.add_user("reader", "r3ader-Passw0rd")
+    settings = openldap_settings(crowd, tmp_path, bind_dn=f"uid=reader,{crowd.base}", password="r3ader-Passw0rd")
+    directory = LdapDirectory("ldap", settings, site(tmp_path))
+    items = plan(directory, 1)
+
+    (outcome,) = directory.close(items)
+
+    directory.disconnect()
+    assert outcome.state is LegState.REFUSED
+    assert "insufficientAccessRights (50)" in outcome.detail

@@ -1,0 +1,39 @@
+"""Fixtures of the journal: the same specification on SQLite and on PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from connector.reconcile.journal import Journal
+from tests.reconcile.journal_builders import KEY
+
+OpenJournal = Callable[[], Journal]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the URL of a journal that is not there yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'journal.db'}"
+    return str(request.getfixturevalue("postgres").create_database())
+
+
+@pytest.fixture
+def open_journal(journal_url: str) -> Iterator[OpenJournal]:
+    """Open the same journal as often as a test needs: each one is another process's view."""
+    opened: list[Journal] = []
+
+    def open_one() -> Journal:
+        opened.append(Journal.open(journal_url, audit_key=KEY))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.disconnect()
+
+
+@pytest.fixture
+def journal(open_journal: OpenJournal) -> Journal:
+    """Give a new journal."""
+    return open_journal()

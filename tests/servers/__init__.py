@@ -1,0 +1,54 @@
+"""Real servers as throw-away processes on loopback. Each is started by the tests, ended by pid, and reaped.
+
+A test whose server is not installed skips by name; where `CI` is set it fails instead, so no run in CI can pass on a skip.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+_EXTRA_PATHS = ("/usr/sbin", "/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/15/bin")
+
+
+def find(binary: str) -> str | None:
+    """Give the path of a server binary, looking also where Debian hides them."""
+    return shutil.which(binary, path=os.pathsep.join((os.environ.get("PATH", ""), *_EXTRA_PATHS)))
+
+
+def require(binary: str, package: str) -> str:
+    """Give the path of a server binary, or skip by name (in CI: fail)."""
+    return find(binary) or _missing(f"missing server: {binary} (Debian package {package})")
+
+
+def _missing(sentence: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(sentence, pytrace=False)
+    pytest.skip(sentence)
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Give a port nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind((host, 0))
+        return int(listener.getsockname()[1])
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float = 10) -> None:
+    """End a process we started, by pid, and reap it."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def tail(path: Path, lines: int = 20) -> str:
+    """Give the last lines of a server's log, for an error a person can read."""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""

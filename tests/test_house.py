@@ -1,0 +1,97 @@
+"""What the project says about itself is true, and nothing of the machine it was written on is in it."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+# Written in pieces, so that this file is not the one that is found.
+FORBIDDEN = {
+    "a path of somebody's machine": r"(?<![\w.<{$-])/"
+    r"(?:root|work|home/\w+|Users/\w+|opt/(?:pypi|wheels))(?:/|\b(?=[\s\"'`]))",
+    "the address of a package index": r"index"
+    r"-url|--find"
+    r"-links|files\.python"
+    r"hosted\.org|pypi\."
+    r"org/simple",
+}
+IGNORE = re.compile(r"#\s*(?:noqa|type:\s*ignore|pragma|fmt:\s*off)\b(?P<rest>.*)")
+REASON = re.compile(r"\s-\s\S|\s#\s\S")
+
+
+def tracked() -> list[Path]:
+    """Give every text file that is, or will be, in the repository."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("not a git work tree: what is tracked cannot be known")
+    return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def lines(*suffixes: str) -> list[tuple[str, str]]:
+    """Give every line of these files, each with its place."""
+    found = []
+    for path in tracked():
+        if path.suffix in suffixes or not suffixes:
+            text = path.read_text(encoding="utf-8", errors="replace")
+            found += [(f"{path.relative_to(ROOT)}:{number}", line) for number, line in enumerate(text.splitlines(), 1)]
+    return found
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_no_tracked_file_holds(what: str) -> None:
+    pattern = re.compile(FORBIDDEN[what])
+
+    assert [place for place, line in lines() if pattern.search(line)] == []
+
+
+def test_every_ignore_in_the_code_has_its_reason() -> None:
+    ignores = [(place, found["rest"]) for place, line in lines(".py") if (found := IGNORE.search(line))]
+
+    assert [place for place, rest in ignores if not REASON.search(rest)] == []
+
+
+def test_every_ignore_in_the_configuration_has_its_reason() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    rules = re.findall(r'^ +"[A-Z]+\d*",?(.*)$', text, re.MULTILINE)
+
+    assert [rest for rest in rules if not re.search(r"# \w", rest)] == []
+    assert rules
+
+
+def test_the_version_stands_in_the_changelog() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+    assert re.search(rf"^## \[?{re.escape(PROJECT['project']['version'])}\b", changelog, re.MULTILINE)
+
+
+def test_every_command_of_make_that_a_document_names_is_there() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {word for _, line in lines(".md") for word in re.findall(r"`make ([a-z]+)`", line)}
+
+    assert named <= targets
+
+
+@pytest.mark.parametrize("name", ["runtime", "test"])
+def test_every_locked_package_has_its_hashes(name: str) -> None:
+    lock = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    packages = re.findall(r"^[a-z0-9].*$(?:\n    --hash=.*)*", lock, re.MULTILINE)
+
+    assert packages
+    assert [package.split("==")[0] for package in packages if "--hash=sha256:" not in package] == []
+
+
+def test_every_runtime_dependency_is_locked() -> None:
+    lock = (ROOT / "requirements" / "runtime.txt").read_text(encoding="utf-8")
+    asked = [re.match(r"[A-Za-z0-9._-]+", each) for each in PROJECT["project"]["dependencies"]]
+
+    assert [name[0] for name in asked if name and f"\n{name[0].lower()}==" not in lock] == []
