@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Self
 
@@ -30,9 +30,9 @@ from connector.reconcile.journal_values import (
     StoredRevocation,
 )
 from connector.reconcile.judge import Judgement
-from connector.reconcile.membership import Action, ActionPlan, Membership, action_plan
+from connector.reconcile.membership import Action, ActionPlan, action_plan
 from connector.reconcile.memory import Block, Release
-from connector.reconcile.plan import except_for, hold_digest, only, without
+from connector.reconcile.plan import except_for, hold_digest, without
 from connector.reconcile.plan_values import Addition, Plan, Revocation
 from connector.reconcile.reading import Progress, Targets, silent
 from connector.reconcile.restoring import Restore, plan_restore
@@ -109,12 +109,17 @@ class Connector:
         found.append(Finding(Level.OK, "journal", "The journal takes a durable write."))
         audit = self.journal.verify_audit()
         found.append(Finding(Level.OK if audit.ok else Level.ERROR, "audit", audit.sentence))
-        targets = self.targets
-        systems = (targets.admin_system, *targets.portals.values(), *targets.directories.values())
-        for system in (*systems, *targets.session_stores.values()):
+        for system in self.targets.all():
             found.extend(system.check())
         if not self.is_live:
-            found.append(Finding(Level.WARNING, "nightly", "Report mode: runs decide and report, they apply nothing.", "connector go-live"))
+            found.append(
+                Finding(
+                    Level.WARNING,
+                    "nightly",
+                    "Report mode: runs decide and report, they apply nothing.",
+                    "connector go-live",
+                )
+            )
         return tuple(found)
 
     # --- planning and running ---------------------------------------------------------------------------------------
@@ -150,7 +155,9 @@ class Connector:
         """Run once. In report mode only an approved plan named by its id is applied."""
         when = as_of or self.today()
         if plan_id and not self.is_live and not self.journal.approvals(self.journal.plan(plan_id).plan.digest):
-            raise NotAllowed(f"The connector is in report mode and plan {plan_id} is not approved.", f"connector approve {plan_id}")
+            raise NotAllowed(
+                f"The connector is in report mode and plan {plan_id} is not approved.", f"connector approve {plan_id}"
+            )
         reports_only = dry or not (self.is_live or plan_id)
         return self.running(reports_only=reports_only).run(when, "report" if reports_only else "run", plan_id)
 
@@ -209,7 +216,7 @@ class Connector:
         self.journal.unblock(person_id, self.operator, second)
 
     def second(self, name: str, password: str, code: str) -> None:
-        """Prove the second operator. Raises NotAllowed where they are not enrolled, not somebody else, or not proven."""
+        """Prove the second operator. Raises NotAllowed: not enrolled, not somebody else, or not proven."""
         found = next((o for o in self.journal.operators() if o.name == name), None)
         if found is None:
             raise NotAllowed(f"{name} is not an enrolled operator.", "connector operator add NAME")
@@ -245,7 +252,7 @@ class Connector:
     # --- closing and opening by name ----------------------------------------------------------------------------------
 
     def revocation_of(self, judgement: Judgement, decision: Decision, reason: str) -> Revocation | None:
-        """Give the row that closes one person although nothing else asks for it: as if blocked and requested already."""
+        """Give the row that closes one person although nothing else asks for it, as if blocked already."""
         return self.running().asked_for(judgement, decision.identity, reason)
 
     def revoke(self, row: Revocation, reason: str, as_of: date) -> tuple[OpenLeg, ...]:
@@ -258,7 +265,9 @@ class Connector:
         self.journal.end_run(applier.run, "revoked", 4 if left else 0)
         return left
 
-    def restore_of(self, judgement: Judgement, closed: Sequence[StoredRevocation], *, seconded: bool = False) -> Restore:
+    def restore_of(
+        self, judgement: Judgement, closed: Sequence[StoredRevocation], *, seconded: bool = False
+    ) -> Restore:
         """Plan to open again what these revocations closed."""
         return plan_restore(closed, judgement.decisions, self.config.portal_rules, seconded=seconded)
 
@@ -284,7 +293,9 @@ class Connector:
         for portal in self.config.portal_rules:
             if portal.name == name:
                 return portal
-        raise ConfigError(f"There is no portal {name}.", f"There are: {', '.join(p.name for p in self.config.portal_rules)}.")
+        raise ConfigError(
+            f"There is no portal {name}.", f"There are: {', '.join(p.name for p in self.config.portal_rules)}."
+        )
 
     def action(self, judgement: Judgement, action: Action, portal: str, *, manually_added_too: bool) -> ActionPlan:
         """Say whom one of the three explicit actions changes."""
@@ -327,7 +338,9 @@ def find_account(judgement: Judgement, text: str) -> tuple[str, str]:
         if wanted in (a.guid, a.username.casefold())
     ]
     if len(found) != 1:
-        raise UnknownPerson(f"{len(found) or 'No'} accounts answer to {text!r}.", "Give the GUID: connector family CODE shows it.")
+        raise UnknownPerson(
+            f"{len(found) or 'No'} accounts answer to {text!r}.", "Give the GUID: connector family CODE shows it."
+        )
     return found[0]
 
 

@@ -1,7 +1,7 @@
-"""Build a ready-to-run school from a folder laid out like the sample: config, portal and session databases, an LDIF copy.
+"""Build a ready-to-run school from a folder laid out like the sample: config, databases, an LDIF copy.
 
-Embedded parts only: people can try the connector on an export before they let it near a server. It writes into an empty or
-new folder and never overwrites a school that is there.
+Embedded parts only: people can try the connector on an export before they let it near a server. It writes into an
+empty or new folder and never overwrites a school that is there.
 """
 
 import csv
@@ -22,7 +22,7 @@ _COMMA = re.compile(r"(?<!\\),")
 
 _CONFIG = """\
 # A school to try the connector on. Everything is in this folder; nothing leaves it.
-# The parameters are those the sample school's expected outcomes were decided with; a real school starts from `connector init`.
+# The parameters are those the sample's expected outcomes were decided with; a real school starts from `connector init`.
 
 [school]
 name = {name}
@@ -77,8 +77,14 @@ protected_groups = [{protected}]
 adapter = "sql"
 url = "sqlite:///sessions.sqlite"
 table = "sessions"
-columns = {{ session_id = "session_id", user = "username", portal = "portal", created_at = "created_at", last_seen_at = "last_seen_at" }}
 user_key = "username"
+
+[session_stores.web.columns]
+session_id = "session_id"
+user = "username"
+portal = "portal"
+created_at = "created_at"
+last_seen_at = "last_seen_at"
 """
 
 _PORTAL = """\
@@ -93,8 +99,19 @@ url = "sqlite:///portal.sqlite"
 table = "members"
 portal_column = "portal"
 portal_value = "{portal}"
-columns = {{ person_id = "person_id", username = "username", password = "password", status = "status", membership_type = "membership_type", added_on = "added_on", last_login = "last_login" }}
+
+[portals.{portal}.columns]
+person_id = "person_id"
+username = "username"
+password = "password"
+status = "status"
+membership_type = "membership_type"
+added_on = "added_on"
+last_login = "last_login"
 """
+
+_MARK = "(set)"
+"""What stands in the password column of somebody who has one: never a password."""
 
 _REASONS = (
     "half-revoked", "contact-missing", "contact-inactive", "denied", "blocked", "requested", "superseded",
@@ -138,7 +155,7 @@ def _portal_database(path: Path, members: list[dict[str, str]]) -> None:
             "INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
-                    m["portal"], m["person_id"], m["username"] or None, "(set)" if m["has_password"] == "yes" else None,
+                    m["portal"], m["person_id"], m["username"] or None, _MARK if m["has_password"] == "yes" else None,
                     m["status"], m["membership_type"], m["added_on"] or None, m["last_login"] or None,
                 )
                 for m in members
@@ -154,7 +171,9 @@ def _session_database(path: Path, sessions: list[dict[str, str]]) -> None:
             "CREATE TABLE sessions (session_id TEXT PRIMARY KEY, portal TEXT NOT NULL, username TEXT NOT NULL, "
             "created_at TEXT, last_seen_at TEXT, ip TEXT)"
         )
-        db.executemany("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)", [tuple(s[c] for c in columns) for s in sessions])
+        db.executemany(
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?)", [tuple(s[c] for c in columns) for s in sessions]
+        )
     db.close()
 
 
@@ -199,7 +218,7 @@ def _toml(text: str) -> str:
 
 
 def _directory_layout(ldif: Path) -> tuple[str, list[str], list[str]]:
-    """Give base, managed OU and protected group of an export: its first entry, its OU named Parents, its Domain Admins."""
+    """Give base, managed OU and protected group of an export: top, OU named Parents, Domain Admins."""
     try:
         names = [entry.dn for entry in parse(ldif.read_bytes())]
     except (OSError, LdifError) as error:

@@ -1,9 +1,9 @@
 """What an adapter must be. Four small Protocols, a `Site` to stand on, and the `Secret` its settings may hold.
 
-An adapter is a class with a `Settings` dataclass and `__init__(name, settings, site)`; it opens nothing before its first
-call. It raises `TargetUnreachable` where its system does not answer at all, `SourceError` where what it read cannot be
-believed (a reading is complete or it is an error), and gives one `Outcome` per item where it was asked to change things.
-It never decides. No write is ever re-sent blindly: after a communication error it reconnects, re-reads, then says.
+An adapter is a class with a `Settings` dataclass and `__init__(name, settings, site)`; it opens nothing before its
+first call. It raises `TargetUnreachable` where its system does not answer at all, `SourceError` where what it read
+cannot be believed (a reading is complete or it is an error), and gives one `Outcome` per item where it was asked to
+change things. It never decides. No write is ever re-sent blindly: after a communication error it reconnects, re-reads, then says.
 """
 
 import os
@@ -57,12 +57,16 @@ class Secret:
         if self.env:
             value = os.environ.get(self.env)
             if value is None:
-                raise ConfigError(f"The environment variable {self.env} is not set.", "Set it where the connector starts.")
+                raise ConfigError(
+                    f"The environment variable {self.env} is not set.", "Set it where the connector starts."
+                )
             return value
         try:
             return site.path(self.file).read_text(encoding="utf-8").rstrip("\r\n")
         except OSError as error:
-            raise ConfigError(f"The secret file {self.file} cannot be read: {error.strerror}.", "Check path and owner.") from error
+            raise ConfigError(
+                f"The secret file {self.file} cannot be read: {error.strerror}.", "Check path and owner."
+            ) from error
 
 
 @runtime_checkable

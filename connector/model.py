@@ -200,7 +200,7 @@ class ContactType:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a reading comes from. `fingerprint` is a digest of its content; `produced_at` is when its source made it."""
+    """Where a reading comes from: `fingerprint` digests its content, `produced_at` is when its source made it."""
 
     source: str
     fingerprint: str

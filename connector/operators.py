@@ -49,7 +49,7 @@ def new_totp_seed() -> str:
 
 def totp_uri(name: str, seed: str) -> str:
     """Give the address an authenticator app scans. It is a secret: shown once, on a terminal."""
-    return pyotp.TOTP(seed).provisioning_uri(name, issuer_name="connector")
+    return pyotp.TOTP(seed).provisioning_uri(name=name, issuer_name="connector")
 
 
 def prove(operator: Operator, password: str, code: str) -> None:

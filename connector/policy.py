@@ -93,7 +93,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Past these a plan is stopped. Shares are fractions (0.05 is 5 %); each share has the floor `share_floor` in people."""
+    """Past these a plan is stopped. Shares are fractions (0.05 is 5 %), each with the floor `share_floor` in people."""
 
     max_revocations: int = 25
     max_revocations_7_days: int = 75

@@ -18,14 +18,7 @@ from pathlib import Path
 
 from connector.model import Status
 from connector.policy import Limits
-from connector.reconcile.baseline import counts_of
-from connector.reconcile.correlate import correlate
-from connector.reconcile.decide import decide
-from connector.reconcile.doors import Scene
-from connector.reconcile.guard import Night, guard
-from connector.reconcile.membership import additions, memberships
-from connector.reconcile.plan import build_plan
-from connector.reconcile.school import School
+from connector.reconcile.judge import Past, judge
 from tools.bench_school import AS_OF, NOW, PORTALS, RULES, BenchSchool, bench_school
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
@@ -62,61 +55,34 @@ class Figures:
 
     sizes: Sizes
     outcome: Outcome
-    stages: dict[str, float]
+    seconds: float
     data_mb: float
     peak_mb: float
 
-    @property
-    def seconds(self) -> float:
-        """From the snapshot to the guarded plan."""
-        return sum(self.stages.values())
 
-
-class _Stopwatch:
-    """Seconds per stage, in the order they were passed."""
-
-    def __init__(self) -> None:
-        self.stages: dict[str, float] = {}
-        self._since = time.perf_counter()
-
-    def passed(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.stages[stage], self._since = now - self._since, now
-
-
-def night(made: BenchSchool) -> tuple[Outcome, dict[str, float]]:
-    """Run one night on a school: correlate, decide, memberships and plan, guard."""
-    watch = _Stopwatch()
-    school = School(made.snapshot.people, RULES, AS_OF)
-    correlation = correlate(made.snapshot, school, PORTALS, made.memory)
-    watch.passed("correlate")
-    decisions = decide(correlation, Scene(school, correlation.claims, PORTALS, made.snapshot.store_keys), made.memory)
-    watch.passed("decide")
-    wanted = additions(memberships(decisions), school, PORTALS)
-    plan = build_plan(decisions, made.memory, wanted)
-    watch.passed("plan")
-    judged = Night(Limits(), NOW, made.memory, made.baseline, {}, counts_of(made.snapshot))
-    plan = guard(plan, decisions, judged)
-    watch.passed("guard")
-    statuses = [d.status for d in decisions.rows]
-    outcome = Outcome(
+def night(made: BenchSchool) -> Outcome:
+    """Decide one night as the product does: correlate, decide, plan and guard."""
+    past = Past(made.memory, made.baseline)
+    judged = judge(made.snapshot, RULES, PORTALS, Limits(), past, AS_OF, NOW)
+    statuses = [row.status for row in judged.decisions.rows]
+    return Outcome(
         statuses.count(Status.ACTIVE),
         statuses.count(Status.READY_TO_REVOKE),
         statuses.count(Status.READY_TO_PROVISION),
         statuses.count(Status.REVOKED),
-        len(plan.additions),
-        len(plan.objections),
-        plan.digest,
+        len(judged.plan.additions),
+        len(judged.plan.objections),
+        judged.plan.digest,
     )
-    return outcome, watch.stages
 
 
 def measure(scale: float) -> Figures:
     """Run one night in this process, which should be a fresh one."""
     made = bench_school(scale)
     data_mb = _peak_mb()
-    outcome, stages = night(made)
-    return Figures(sizes_of(made), outcome, stages, data_mb, _peak_mb())
+    begun = time.perf_counter()
+    outcome = night(made)
+    return Figures(sizes_of(made), outcome, time.perf_counter() - begun, data_mb, _peak_mb())
 
 
 def sizes_of(made: BenchSchool) -> Sizes:
@@ -154,15 +120,14 @@ def best_of(times: int, scale: float) -> Figures:
 def table(runs: Sequence[Figures], command: str, times: int) -> str:
     """Write the figures as the page's table, with the command that made them."""
     heads = "| | " + " | ".join(f"{r.sizes.contacts:,} contacts" for r in runs) + " |"
-    sizes, stages = asdict(runs[0].sizes), runs[0].stages
+    sizes = asdict(runs[0].sizes)
     outcomes = [name for name in asdict(runs[0].outcome) if name != "digest"]
     lines = [
         heads,
         "|---|" + "---:|" * len(runs),
         *(_line(name, [f"{getattr(r.sizes, name):,}" for r in runs]) for name in sizes),
         *(_line(f"→ {n.replace('_', ' ')}", [f"{getattr(r.outcome, n):,}" for r in runs]) for n in outcomes),
-        *(_line(f"{stage}, s", [f"{r.stages[stage]:.2f}" for r in runs]) for stage in stages),
-        _line("**all, s**", [f"**{r.seconds:.2f}**" for r in runs]),
+        _line("**seconds**", [f"**{r.seconds:.2f}**" for r in runs]),
         _line("the data alone, MB", [f"{r.data_mb:,.0f}" for r in runs]),
         _line("**peak of the process, MB**", [f"**{r.peak_mb:,.0f}**" for r in runs]),
     ]

@@ -44,7 +44,7 @@ def parse_address(name: str, text: str, site: Site) -> Address:
         case "sqlite":
             return _sqlite(name, url, site)
         case "postgresql":
-            return _postgresql(name, url)
+            return _postgresql(name, url, site)
         case other:
             raise ConfigError(f"The url of {name} is for {other}, which nobody has tried here.", _WORDS)
 
@@ -66,12 +66,12 @@ def _sqlite(name: str, url: URL, site: Site) -> Address:
     return Address(URL.create("sqlite+pysqlite", database=str(file)), file)
 
 
-def _postgresql(name: str, url: URL) -> Address:
+def _postgresql(name: str, url: URL, site: Site) -> Address:
     # The same driver with every SQLAlchemy 2: 2.0 would look for psycopg2.
-    return Address(_verified(name, url.set(drivername="postgresql+psycopg")))
+    return Address(_verified(name, url.set(drivername="postgresql+psycopg"), site))
 
 
-def _verified(name: str, url: URL) -> URL:
+def _verified(name: str, url: URL, site: Site) -> URL:
     """Ask for full verification of every server that is not this machine."""
     hosts = _hosts(url)
     if not hosts:
@@ -85,7 +85,10 @@ def _verified(name: str, url: URL) -> URL:
             f"The url of {name} has sslmode={mode} for {', '.join(hosts)}: anybody between could read along.",
             "Take sslmode out (verify-full is the default); an authority of your own is named with sslrootcert=PATH.",
         )
-    return url.update_query_dict({"sslmode": "verify-full", "sslrootcert": url.query.get("sslrootcert", "system")})
+    authority = str(url.query.get("sslrootcert", "system"))
+    return url.update_query_dict(
+        {"sslmode": "verify-full", "sslrootcert": authority if authority == "system" else str(site.path(authority))}
+    )
 
 
 def _hosts(url: URL) -> tuple[str, ...]:

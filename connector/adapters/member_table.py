@@ -15,7 +15,6 @@ from sqlalchemy import (
     ColumnClause,
     ColumnElement,
     Connection,
-    Insert,
     LargeBinary,
     Row,
     Select,
@@ -34,18 +33,18 @@ from sqlalchemy import (
     select,
     table,
     true,
-    tuple_,
     type_coerce,
     update,
 )
-from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
+from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 from sqlalchemy.types import NullType, TypeEngine
 
+from connector.adapters.database import StatementError
 from connector.adapters.rows import parse_date, parse_flag_or_blank
 from connector.adapters.sql_portal_settings import SqlPortalSettings, Stored
 from connector.adapters.table import did_you_mean, shown
 from connector.adapters.timestamps import moment
-from connector.errors import ConfigError, SourceError
+from connector.errors import SourceError
 from connector.model import CloseMember, Member, MembershipType, MemberStatus, OpenMember
 
 
@@ -162,7 +161,7 @@ class MemberTable:
             values[self.columns["status"].name] = self._stored_status(item.status)
         return update(self.source).where(self._still([item.now])).values(values).returning(self._key())
 
-    def add(self, member: Member) -> Insert:
+    def add(self, member: Member) -> ReturningInsert[str]:
         """Insert a member, unless the person is one already. Never writes a password."""
         values = self._given(member)
         there = exists(
@@ -170,7 +169,8 @@ class MemberTable:
             .select_from(self.source)
             .where(self._scope(), self._text("person_id") == member.person_id)
         )
-        return insert(self.source).from_select(list(values), select(*values.values()).where(~there))
+        new = insert(self.source).from_select(list(values), select(*values.values()).where(~there))
+        return new.returning(self._text("person_id"))
 
     def remove(self, members: Sequence[Member]) -> ReturningDelete[str]:
         """Delete every row that still is as given, at once."""
@@ -214,11 +214,19 @@ class MemberTable:
         return _trimmed(self.portal_column) == self.settings.portal_value
 
     def _still(self, members: Iterable[Member]) -> ColumnElement[bool]:
-        """Whether a row is one of these, in everything a change rests on."""
-        rows = [(self.key(each), each.username, int(each.has_password), each.status.value) for each in members]
-        return self._scope() & tuple_(self._key(), self._text("username"), self._has_password(), self._status()).in_(
-            rows
-        )
+        """Whether a row is one of these, in everything a change rests on.
+
+        Compared as one text: PostgreSQL hashes a list of texts, and walks a list of rows for every row of the table.
+        The key's length keeps a key and a username from being cut apart elsewhere.
+        """
+        key = self._key()
+        length = cast(func.length(key), String)
+        held = cast(self._has_password(), String) + self._status() + ":" + length + ":" + key + self._text("username")
+        return self._scope() & held.in_([self._held_text(member) for member in members])
+
+    def _held_text(self, member: Member) -> str:
+        key = self.key(member)
+        return f"{int(member.has_password)}{member.status.value}:{len(key)}:{key}{member.username}"
 
     def _key(self) -> ColumnElement[str]:
         return self._text("native_id" if "native_id" in self.columns else "person_id")
@@ -275,6 +283,7 @@ def inspected(connection: Connection, portal: str, settings: SqlPortalSettings, 
             )
     held = (column(name, kind) for name, kind in types.items())
     source = table(settings.table, *held, schema=settings.schema or None)
+    _refuse_misfits(source, settings)
     return MemberTable(
         portal=portal,
         name=f"The table {settings.table}",
@@ -285,6 +294,16 @@ def inspected(connection: Connection, portal: str, settings: SqlPortalSettings, 
         settings=settings,
         zone=zone,
     )
+
+
+def _refuse_misfits(source: TableClause, settings: SqlPortalSettings) -> None:
+    """Try every configured value on its column now: later is in the middle of a closing."""
+    for field, values in (
+        ("status", settings.status_values),
+        ("membership_type", settings.membership_type_values),
+    ):
+        for stored in values.values() if field in settings.columns else ():
+            _fit(stored, source.c[settings.columns[field]])
 
 
 def _columns_of(connection: Connection, settings: SqlPortalSettings) -> Sequence[Any]:
@@ -304,7 +323,7 @@ def _trimmed(held: ColumnClause[Any]) -> ColumnElement[str]:
 
 
 def _fit(value: object, held: ColumnClause[Any]) -> object:
-    """Give a value the type its column holds. Raises ConfigError where the column cannot hold it."""
+    """Give a value the type its column holds. Raises StatementError where the column cannot hold it."""
     try:
         kind = held.type.python_type
     except NotImplementedError:
@@ -318,9 +337,10 @@ def _fit(value: object, held: ColumnClause[Any]) -> object:
     if kind is bool and value not in (True, False):
         fitted = None
     if fitted is None:
-        raise ConfigError(
+        raise StatementError(
             f"{shown(value)} does not fit the column {held.name} ({held.type}).",
-            "Correct the values in the configuration.",
+            "Correct the values in the configuration, or the row.",
+            over_a_row=True,
         )
     return fitted
 

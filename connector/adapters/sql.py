@@ -58,7 +58,7 @@ class SqlAdminSystem:
         self.name = name
         self._settings = settings
         self._zone = site.zone
-        self._database = Database(name, settings.url, settings.password, site)
+        self._database = Database(f"Admin system {name}", settings.url, settings.password, site)
 
     def read_all(self) -> PeopleReading:
         """Run every query in one read-only transaction. Raises SourceError naming the query, the row and the column."""
@@ -117,7 +117,7 @@ def _refuse_unknown_column(name: str, dimension: str, column: str, known: Sequen
 
 def refuse_other_than_select(name: str, dimension: str, query: str) -> None:
     """Raise ConfigError unless a query is one single SELECT (or WITH … SELECT)."""
-    code = _NOT_CODE.sub(" '' ", query)
+    code = _NOT_CODE.sub(lambda found: " " if found[0].startswith(("--", "/*")) else "''", query)
     if not _READS.fullmatch(code) or _WRITES.search(code):
         raise ConfigError(
             f"The {dimension} query of {name} is not one single SELECT.",

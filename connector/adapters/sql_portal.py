@@ -74,7 +74,7 @@ class SqlPortal:
         self.name = name
         self._settings = settings
         self._zone = site.zone
-        self._database = Database(name, settings.url, settings.password, site)
+        self._database = Database(f"Portal {name}", settings.url, settings.password, site)
         self._table: MemberTable | None = None
 
     def read_all(self) -> MembersReading:
@@ -271,7 +271,7 @@ def _send_open(connection: Connection, table: MemberTable, items: Sequence[OpenM
 
 
 def _send_add(connection: Connection, table: MemberTable, items: Sequence[Member]) -> set[str]:
-    return {item.person_id for item in items if connection.execute(table.add(item)).rowcount}
+    return {person_id for item in items for person_id in connection.scalars(table.add(item))}
 
 
 def _send_remove(connection: Connection, table: MemberTable, items: Sequence[Member]) -> set[str]:

@@ -7,6 +7,8 @@ reads, and decides from what is there. Every item gets an outcome, whatever happ
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ldap3.utils.conv import escape_filter_chars
+
 from connector.errors import ConnectorError
 from connector.ldap.connection import DirectoryConnection, Result
 from connector.ldap.dialect import Dialect, Vocabulary
@@ -96,11 +98,11 @@ class Writer:
         item = batch.items[index]
         now = found.get(_planned(item).guid)
         verdict = judge(item, now.account if now else None, self._words.dialect)
-        if isinstance(verdict, Outcome) or now is None:
-            batch.outcomes[index] = verdict if isinstance(verdict, Outcome) else prove(item, verdict, None)
+        if isinstance(verdict, Outcome):
+            batch.outcomes[index] = verdict
             return
         batch.sent[index] = verdict  # before the sending: what may have gone out is never forgotten
-        result = self._send(verdict, now.version)
+        result = self._send(verdict, now.version if now else "")
         if result.code == 0:
             batch.answered.add(index)
         elif result.code in _CHANGED_MEANWHILE:
@@ -113,8 +115,9 @@ class Writer:
         if self._words.dialect is Dialect.AD:
             # MS-ADTS 3.1.1.3.1.2.4: named by GUID, a renamed or moved entry is still the one that was judged.
             return self._connection.modify(f"<GUID={account.guid}>", self._words.state, account.state, write.new)
-        # RFC 4528: the whole entry must still be as it was read; an entry of the same name has another CSN.
-        assertion = f"(entryCSN={version})"
+        # RFC 4528: the whole entry must still be as it was read; an entry of the same name has another CSN. Where we may
+        # not read the CSN nothing matches, and nothing is written.
+        assertion = f"(entryCSN={escape_filter_chars(version)})"
         return self._connection.modify(account.dn, self._words.state, account.state, write.new, assertion)
 
 

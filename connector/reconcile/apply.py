@@ -1,7 +1,7 @@
 """The only module that causes effects. Every intent is in the journal before it is sent; every outcome is read back.
 
-Order: directory, credential with membership, sessions: a session ended while a door is open is opened again. A failed leg
-undoes nothing and does not stop the others. N failures of one target in a row are an outage: that target is left alone.
+Order: directory, credential with membership, sessions: a session ended while a door is open is opened again. A failed
+leg undoes nothing and does not stop the others. N failures of one target in a row are an outage: it is left alone.
 """
 
 import time
@@ -11,11 +11,21 @@ from typing import TypeVar
 
 from connector.errors import ConnectorError, TargetUnreachable
 from connector.interfaces import Portal
-from connector.model import Account, CloseAccount, CloseMember, LegKind, LegState, Member, OpenAccount, OpenMember, Outcome
+from connector.model import (
+    Account,
+    CloseAccount,
+    CloseMember,
+    LegKind,
+    LegState,
+    Member,
+    OpenAccount,
+    OpenMember,
+    Outcome,
+)
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import FINAL, ChangeKind, Direction, MembershipChange, OpenChange, OpenLeg, Run
-from connector.reconcile.plan_values import Addition, Revocation
 from connector.reconcile.membership import new_member
+from connector.reconcile.plan_values import Addition, Revocation
 from connector.reconcile.reading import Progress, Targets, silent
 from connector.reconcile.sweeping import Sweeping
 
@@ -79,11 +89,19 @@ class Applier:
         self.progress(f"{kind} {target}: {len(batch)}")
         outcomes = self._outcomes(kind, target, batch)
         self.journal.record(list(zip(batch, outcomes, strict=True)), self.run)
-        return [replace(leg, state=o.state, detail=o.detail) for leg, o in zip(batch, outcomes, strict=True) if o.state not in FINAL]
+        return [
+            replace(leg, state=o.state, detail=o.detail)
+            for leg, o in zip(batch, outcomes, strict=True)
+            if o.state not in FINAL
+        ]
 
     def _outcomes(self, kind: LegKind, target: str, batch: list[OpenLeg]) -> list[Outcome]:
         if self._outages.get(target, 0) >= self.pace.outage_after:
-            return [Outcome(LegState.UNREACHABLE, f"{target} was left alone after {self.pace.outage_after} failures in a row")] * len(batch)
+            return [
+                Outcome(
+                    LegState.UNREACHABLE, f"{target} was left alone after {self.pace.outage_after} failures in a row"
+                )
+            ] * len(batch)
         tried = [leg for leg in batch if not leg.planned.unread]
         self.keep_lease()
         self.journal.attempt(tried, self.run)
@@ -116,14 +134,14 @@ class Applier:
         if batch[0].direction is Direction.CLOSE:
             return directory.close([CloseAccount(_account(leg)) for leg in batch])
         now = {a.guid: a for a in directory.read_some([leg.planned.subject for leg in batch])}
-        return _each(batch, now, lambda items: directory.open(items), _reopened_account)
+        return _each(batch, now, directory.open, _reopened_account)
 
     def _portal(self, target: str, batch: list[OpenLeg]) -> Sequence[Outcome]:
         portal = _known(self.targets.portals, target)
         if batch[0].direction is Direction.CLOSE:
             return portal.close([_close_member(leg) for leg in batch])
         now = {m.person_id: m for m in portal.read_some([leg.planned.subject for leg in batch])}
-        return _each(batch, now, lambda items: portal.open(items), _reopened_member)
+        return _each(batch, now, portal.open, _reopened_member)
 
     # --- membership -------------------------------------------------------------------------------------------------
 
@@ -163,7 +181,9 @@ class Applier:
 
 def _known(systems: Mapping[str, T], name: str) -> T:
     if name not in systems:
-        raise ConnectorError(f"{name} is no longer in the config.", "Put the section back, or: connector abandon PERSON --reason TEXT")
+        raise ConnectorError(
+            f"{name} is no longer in the config.", "Put the section back, or: connector abandon PERSON --reason TEXT"
+        )
     return systems[name]
 
 
@@ -214,7 +234,11 @@ def _outcome(made: object, sent: Outcome | None) -> Outcome:
 def _reopened_account(leg: OpenLeg, now: Account) -> OpenAccount | Outcome:
     """Give the account back the state it had before we closed it, unless somebody has changed it since."""
     before = _account(leg)
-    return Outcome(LegState.ALREADY_CLOSED, "is enabled already", after=now) if now.enabled else OpenAccount(now, before.state)
+    return (
+        Outcome(LegState.ALREADY_CLOSED, "is enabled already", after=now)
+        if now.enabled
+        else OpenAccount(now, before.state)
+    )
 
 
 def _reopened_member(leg: OpenLeg, now: Member) -> OpenMember | Outcome:
@@ -232,6 +256,8 @@ def _changed(portal: Portal, kind: ChangeKind, changes: Sequence[MembershipChang
         case ChangeKind.DISABLE:
             return portal.close([CloseMember(b, clear_credential=False, disable=True) for b in befores])
         case ChangeKind.ENABLE:
-            return portal.open([OpenMember(c.before, c.before.username, c.after.status) for c in changes if c.before and c.after])
+            return portal.open(
+                [OpenMember(c.before, c.before.username, c.after.status) for c in changes if c.before and c.after]
+            )
         case ChangeKind.REMOVE:
             return portal.remove(befores)

@@ -4,37 +4,34 @@ An account, username or session that an entitled person claims is never disabled
 wider than a match: a weaker level counts here even where a stronger one matched the account to another record.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from connector.model import Account, Member
-from connector.policy import PortalRules, SignIn
-from connector.reconcile.entitlement import is_entitled, may_be_entitled
-from connector.reconcile.memory import Memory
-from connector.reconcile.school import School, grouped
+from connector.policy import PortalRules, SignIn, Strategy
+from connector.reconcile.entitlement import is_entitled
+from connector.reconcile.school import School
 from connector.reconcile.text import fold
 
 NOBODY: frozenset[str] = frozenset()
-Key = TypeVar("Key")
+Carriers = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""Per portal, per folded username: the person_ids whose members carry it, each once, in the order they were read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
     """Who is entitled to what, and which accounts and usernames entitled people claim.
 
-    `entitled` maps person_id to portal names. `accounts` maps (directory, guid) to the entitled person_ids that claim it.
-    `directory_users` maps a folded username of the directory's name space, `portal_users` a (portal, folded username).
-    `holders` maps a (portal, folded username) to everybody whose member carries it, entitled or not.
+    `entitled` maps person_id to portal names. `accounts` maps (directory, guid) to the entitled person_ids that claim
+    it. `directory_users` gives those that claim a folded username of the directory's name space. `carriers` are
+    everybody, entitled or not. `through_directory` names the portals that sign in through the directory.
     """
 
     entitled: Mapping[str, frozenset[str]] = field(default_factory=dict)
     accounts: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     directory_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    portal_users: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    carriers: Carriers = field(default_factory=dict)
     through_directory: frozenset[str] = frozenset()
-    holders: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     def portals_of(self, person_id: str | None) -> frozenset[str]:
         """Give the portals a person is entitled to."""
@@ -47,15 +44,53 @@ class Claims:
     def others_on_user(self, portal: str, username: str, person_id: str | None) -> frozenset[str]:
         """Give the entitled people, other than this one, whose username in this portal it is."""
         name = fold(username)
-        found = self.portal_users.get((portal, name), NOBODY)
+        found = entitled_among(self._carriers(portal, name), self.entitled)
         if portal in self.through_directory:
             found = found | self.directory_users.get(name, NOBODY)
         return found - {person_id or ""}
 
     def is_held_by_another(self, portal: str, username: str, person_id: str | None) -> bool:
         """Say whether the members of this portal that carry a username are other people's only."""
-        holders = self.holders.get((portal, fold(username)), NOBODY)
+        holders = self._carriers(portal, fold(username))
         return bool(holders) and (person_id or "") not in holders
+
+    def _carriers(self, portal: str, name: str) -> tuple[str, ...]:
+        names = self.carriers.get(portal)
+        return names.get(name, ()) if names else ()
+
+
+def entitled_among(people: Iterable[str], entitled: Container[str]) -> frozenset[str]:
+    """Give those of these people who are entitled to anything."""
+    found = [p for p in people if p in entitled]
+    return frozenset(found) if found else NOBODY
+
+
+def carriers_of(members: Iterable[Member]) -> Carriers:
+    """Give whose members carry each username."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for member in members:
+        if member.username:
+            names, name = found.setdefault(member.portal, {}), fold(member.username)
+            before = names.get(name, ())
+            if member.person_id not in before:
+                names[name] = (*before, member.person_id)
+    return found
+
+
+def directory_carriers(carriers: Carriers, through: Container[str]) -> Mapping[str, tuple[str, ...]]:
+    """Give, per folded username of a portal that signs in through the directory, the people whose members carry it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for portal, names in carriers.items():
+        if portal in through:
+            for name, people in names.items():
+                before = found.get(name)
+                found[name] = tuple(dict.fromkeys((*before, *people))) if before else people
+    return found
+
+
+def through_directory(portals: Iterable[PortalRules]) -> frozenset[str]:
+    """Give the names of the portals that sign in through the directory."""
+    return frozenset(p.name for p in portals if p.sign_in is SignIn.DIRECTORY)
 
 
 def entitlements(
@@ -63,86 +98,48 @@ def entitlements(
 ) -> dict[str, frozenset[str]]:
     """Give every entitled person's portals."""
     found: dict[str, frozenset[str]] = {}
-    by_name = {person: grouped(members, lambda m: m.portal) for person, members in members_of.items()}
-    nothing: dict[str, list[Member]] = {}
-    for person_id in school.people:
-        if may_be_entitled(school, person_id):
-            mine = by_name.get(person_id, nothing)
-            names = frozenset(p.name for p in portals if is_entitled(school, p, person_id, mine.get(p.name, ())))
-            if names:
-                found[person_id] = names
+    alike: dict[frozenset[str], frozenset[str]] = {}  # thousands are entitled to the same portals: one set serves all
+    for portal in portals:
+        for person_id in _candidates(portal, school, members_of):
+            mine = [m for m in members_of.get(person_id, ()) if m.portal == portal.name]
+            if is_entitled(school, portal, person_id, mine):
+                names = found.get(person_id, NOBODY) | {portal.name}
+                found[person_id] = alike.setdefault(names, names)
     return found
+
+
+def _candidates(
+    portal: PortalRules, school: School, members_of: Mapping[str, Sequence[Member]]
+) -> Iterable[str]:
+    """Give everybody a strategy could say yes to: nobody else need be asked."""
+    match portal.strategy:
+        case Strategy.CONTACTS:
+            return school.relationships
+        case Strategy.SECURITY_ROLES:
+            return school.grants
+        case _:
+            return members_of
 
 
 def claims_of(
     school: School,
     portals: Sequence[PortalRules],
     members_of: Mapping[str, Sequence[Member]],
-    matched: Iterable[tuple[Account, str]],
-    memory: Memory,
+    carriers: Carriers,
+    named: Iterable[tuple[Account, Sequence[str]]],
 ) -> Claims:
-    """Work out every claim. `matched` gives each account with the person_id it was matched to (empty: none)."""
+    """Work out every claim. `named` gives each account with everybody whom it names on any level."""
     entitled = entitlements(school, portals, members_of)
-    through = frozenset(p.name for p in portals if p.sign_in is SignIn.DIRECTORY)
-    users: dict[str, set[str]] = defaultdict(set)
-    portal_users: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for person_id in entitled:
-        for member in members_of.get(person_id, ()):
-            if member.username:
-                name = fold(member.username)
-                portal_users[member.portal, name].add(person_id)
-                if member.portal in through:
-                    users[name].add(person_id)
-    accounts = _account_claims(school, matched, memory, entitled, users)
-    holders = {key: frozenset({member.person_id}) for key, member in _named(members_of).items()}
-    holders |= {key: frozenset(people) for key, people in usernames_taken_twice(members_of).items()}
-    return Claims(entitled, accounts, _frozen(users), _frozen(portal_users), through, holders)
-
-
-def _named(members_of: Mapping[str, Sequence[Member]]) -> dict[tuple[str, str], Member]:
-    return {(m.portal, fold(m.username)): m for members in members_of.values() for m in members if m.username}
-
-
-def _account_claims(
-    school: School,
-    matched: Iterable[tuple[Account, str]],
-    memory: Memory,
-    entitled: Mapping[str, frozenset[str]],
-    users: dict[str, set[str]],
-) -> dict[tuple[str, str], frozenset[str]]:
-    """Give who claims each account, and add the names of claimed accounts to `users`."""
-    rows = list(matched)
-    mails: dict[tuple[str, str], int] = defaultdict(int)
-    for account, _ in rows:
-        if account.email:
-            mails[account.directory, fold(account.email)] += 1
-    found: dict[tuple[str, str], frozenset[str]] = {}
-    named: list[tuple[str, frozenset[str]]] = []
-    for account, person_id in rows:
-        people = {person_id, memory.links.get((account.directory, account.guid), "")}
-        people.update(school.by_code.get(fold(account.employee_id), ()) if account.employee_id else ())
-        people.update(users.get(fold(account.username), ()))
-        if account.email and mails[account.directory, fold(account.email)] == 1:
-            holders = school.by_email.get(fold(account.email), ())
-            people.update(holders if len(holders) == 1 else ())
-        claiming = frozenset(p for p in people if p in entitled)
-        if claiming:
-            found[account.directory, account.guid] = claiming
-            named.append((fold(account.username), claiming))
-    for name, claiming in named:
-        users[name] |= claiming
-    return found
-
-
-def _frozen(sets: Mapping[Key, set[str]]) -> dict[Key, frozenset[str]]:
-    return {key: frozenset(values) for key, values in sets.items()}
-
-
-def usernames_taken_twice(members_of: Mapping[str, Sequence[Member]]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Give the usernames that stand on several people's members of one portal: a usual typing fault."""
-    found: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
-    for person_id, members in members_of.items():
-        for member in members:
-            if member.username:
-                found[member.portal, fold(member.username)][person_id] = None
-    return {key: tuple(people) for key, people in found.items() if len(people) > 1}
+    through = through_directory(portals)
+    users = {
+        name: claiming
+        for name, people in directory_carriers(carriers, through).items()
+        if (claiming := entitled_among(people, entitled))
+    }
+    accounts: dict[tuple[str, str], frozenset[str]] = {}
+    for account, people in named:
+        if claiming := entitled_among(people, entitled):
+            accounts[account.directory, account.guid] = claiming
+            name = fold(account.username)
+            users[name] = users.get(name, NOBODY) | claiming
+    return Claims(entitled, accounts, users, carriers, through)

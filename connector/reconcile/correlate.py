@@ -1,20 +1,21 @@
 """Who is whom: accounts, members and sessions to people. Pure: no clock, no I/O, no log.
 
 Account to person, in each directory: stored link, then employee id = contact code, then the username of a member of a
-portal that signs in through the directory, then an e-mail that exactly one person and one account have. Two candidates on
-one level make the identity disputed. Nothing is ever guessed past that.
+portal that signs in through the directory, then an e-mail that exactly one person and one account have. Two candidates
+on one level make the identity disputed. Nothing is ever guessed past that.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from connector.model import Account, AccountsReading, MatchLevel, Member, Person, Session
-from connector.policy import PortalRules, SignIn
-from connector.reconcile.claims import Claims, claims_of
+from connector.policy import PortalRules
+from connector.reconcile.claims import Claims, carriers_of, claims_of, directory_carriers, through_directory
 from connector.reconcile.memory import Memory
 from connector.reconcile.school import School, grouped
-from connector.reconcile.session_owner import session_owners
+from connector.reconcile.session_owner import Known, account_key, session_owners
 from connector.reconcile.snapshot import Snapshot
 from connector.reconcile.text import fold
 
@@ -77,146 +78,147 @@ class Correlation:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """What one account was matched to."""
+    """What one account was matched to. `named` is everybody whom it names on any level, the weaker ones too."""
 
     account: Account
     person_id: str = ""
     by: MatchLevel | None = None
+    named: tuple[str, ...] = ()
     disputed: str = ""
     candidates: tuple[str, ...] = ()
 
 
-def correlate(
-    snapshot: Snapshot, school: School, portals: Sequence[PortalRules], memory: Memory
-) -> Correlation:
+def correlate(snapshot: Snapshot, school: School, portals: Sequence[PortalRules], memory: Memory) -> Correlation:
     """Match every account, member and session of a snapshot to a person."""
     members = [m for reading in snapshot.portals for m in reading.members]
-    usernames = _directory_usernames(members, portals)
+    carriers, through = carriers_of(members), through_directory(portals)
+    usernames = directory_carriers(carriers, through)
     matches = [m for reading in snapshot.directories for m in _match_all(reading, school, usernames, memory)]
-    disputes = _disputes(matches)
-    of_person = grouped((m for m in matches if m.person_id), lambda m: m.person_id)
-    members_of = grouped(members, lambda m: m.person_id)
-    sessions = session_owners(snapshot, school, portals, members, [(m.account, m.person_id) for m in matches], memory)
+    of_person = grouped((m for m in matches if m.person_id), attrgetter("person_id"))
+    members_of = grouped(members, attrgetter("person_id"))
+    matched = [(m.account, m.person_id) for m in matches]
+    sessions = session_owners(snapshot, Known(school, members, carriers, matched, through, memory))
+    identities = _identities(school, members_of, of_person, sessions, _disputes(matches, of_person))
+    orphans, unmanaged = _orphans(matches, sessions)
+    claims = claims_of(school, portals, members_of, carriers, ((m.account, m.named) for m in matches))
+    return Correlation((*identities, *orphans), claims, tuple(_link_moves(matches, memory)), unmanaged)
+
+
+def _identities(
+    school: School,
+    members_of: Mapping[str, Sequence[Member]],
+    of_person: Mapping[str, Sequence[_Match]],
+    sessions: Mapping[str, Sequence[Session]],
+    disputes: Mapping[str, str],
+) -> Iterable[Identity]:
+    """Give everybody whom the admin system, a portal, a directory or a session names."""
     keys = dict.fromkeys(school.people)
     keys.update(dict.fromkeys(members_of))
     keys.update(dict.fromkeys(of_person))
     keys.update(dict.fromkeys(k for k in sessions if not k.startswith("account:")))
-    identities = [
-        Identity(
-            key=person_id,
-            person_id=person_id,
-            person=school.people.get(person_id),
-            members=tuple(members_of.get(person_id, ())),
-            accounts=tuple(Linked(m.account, m.by) for m in of_person.get(person_id, ()) if m.by),
-            sessions=tuple(sessions.get(person_id, ())),
-            disputed=disputes.get(person_id, ""),
-        )
-        for person_id in keys
-    ]
-    orphans, unmanaged = _orphans(matches, sessions)
-    claims = claims_of(school, portals, members_of, [(m.account, m.person_id) for m in matches], memory)
-    return Correlation((*identities, *orphans), claims, tuple(_link_moves(matches, memory)), unmanaged)
-
-
-def _directory_usernames(members: Iterable[Member], portals: Sequence[PortalRules]) -> Mapping[str, tuple[str, ...]]:
-    """Give, per folded username of a portal that signs in through the directory, the people whose members carry it."""
-    through = {p.name for p in portals if p.sign_in is SignIn.DIRECTORY}
-    found: dict[str, dict[str, None]] = defaultdict(dict)
-    for member in members:
-        if member.portal in through and member.username:
-            found[fold(member.username)][member.person_id] = None
-    return {name: tuple(people) for name, people in found.items()}
+    for key in keys:
+        members = tuple(members_of.get(key, ()))
+        accounts = tuple([Linked(m.account, m.by) for m in of_person.get(key, ()) if m.by])
+        live = tuple(sessions.get(key, ()))
+        yield Identity(key, key, school.people.get(key), members, accounts, live, disputes.get(key, ""))
 
 
 def _match_all(
-    reading: AccountsReading, school: School, usernames: Mapping[str, tuple[str, ...]], memory: Memory
-) -> list[_Match]:
-    """Match one directory's accounts, strongest level first."""
-    mails: dict[str, int] = defaultdict(int)
+    reading: AccountsReading, school: School, usernames: Mapping[str, Sequence[str]], memory: Memory
+) -> Iterable[_Match]:
+    counts: dict[str, int] = defaultdict(int)
     for account in reading.accounts:
         if account.email:
-            mails[fold(account.email)] += 1
-    return [_match(account, school, usernames, mails, memory) for account in reading.accounts]
+            counts[fold(account.email)] += 1
+    for account in reading.accounts:
+        holders = school.by_code.get(fold(account.employee_id), ()) if account.employee_id else ()
+        named = usernames.get(fold(account.username), ())
+        mailed = _mail_match(account, school, counts)
+        linked = memory.links.get((account.directory, account.guid), "")
+        everybody = tuple(dict.fromkeys((linked, *holders, *named, *mailed) if linked else (*holders, *named, *mailed)))
+        if linked:
+            yield _follow_link(account, linked, holders, everybody, school)
+        else:
+            yield _match(account, (holders, named, mailed), everybody)
 
 
-def _match(
-    account: Account,
-    school: School,
-    usernames: Mapping[str, tuple[str, ...]],
-    mails: Mapping[str, int],
-    memory: Memory,
-) -> _Match:
-    holders = school.by_code.get(fold(account.employee_id), ()) if account.employee_id else ()
-    if linked := memory.links.get((account.directory, account.guid)):
-        return _follow_link(account, linked, holders, school)
-    levels: tuple[tuple[MatchLevel, Sequence[str]], ...] = (
-        (MatchLevel.EMPLOYEE_ID, holders),
-        (MatchLevel.USERNAME, usernames.get(fold(account.username), ())),
-        (MatchLevel.EMAIL, _mail_match(account, school, mails)),
-    )
-    for level, people in levels:
+_LEVELS = (MatchLevel.EMPLOYEE_ID, MatchLevel.USERNAME, MatchLevel.EMAIL)
+
+
+def _match(account: Account, candidates: Sequence[Sequence[str]], everybody: tuple[str, ...]) -> _Match:
+    """Match on the first level that names anybody: one person, or a dispute."""
+    for level, people in zip(_LEVELS, candidates, strict=True):
         if len(people) == 1:
-            return _Match(account, people[0], level)
+            return _Match(account, people[0], level, everybody)
         if people:
-            return _Match(account, people[0], level, f"{account.username} has {len(people)} candidates by {level}", tuple(people))
+            why = f"{account.username} has {len(people)} candidates by {level}"
+            return _Match(account, people[0], level, everybody, why, tuple(people))
     return _Match(account)
 
 
-def _mail_match(account: Account, school: School, mails: Mapping[str, int]) -> Sequence[str]:
+def _mail_match(account: Account, school: School, counts: Mapping[str, int]) -> Sequence[str]:
+    """Give the one person who has an account's e-mail, where no other person and no other account has it."""
     if not account.email:
         return ()
     mail = fold(account.email)
     people = school.by_email.get(mail, ())
-    return people if len(people) == 1 and mails[mail] == 1 else ()
+    return people if len(people) == 1 and counts[mail] == 1 else ()
 
 
-def _follow_link(account: Account, linked: str, holders: Sequence[str], school: School) -> _Match:
+def _follow_link(
+    account: Account, linked: str, holders: Sequence[str], everybody: tuple[str, ...], school: School
+) -> _Match:
     """Hold or move a stored link, or dispute it where the employee id names somebody else."""
     if not holders or linked in holders:
-        return _Match(account, linked, MatchLevel.LINK)
+        return _Match(account, linked, MatchLevel.LINK, everybody)
     same = [h for h in holders if h in school.same_human(linked)]
     if len(same) == 1 and len(holders) == 1:
-        return _Match(account, same[0], MatchLevel.LINK)
-    why = f"{account.username} is linked to {linked} but its employee id {account.employee_id} is {', '.join(holders)}'s"
-    return _Match(account, linked, MatchLevel.LINK, why, (linked, *holders))
+        return _Match(account, same[0], MatchLevel.LINK, everybody)
+    theirs = f"its employee id {account.employee_id} is {', '.join(holders)}'s"
+    why = f"{account.username} is linked to {linked} but {theirs}"
+    return _Match(account, linked, MatchLevel.LINK, everybody, why, (linked, *holders))
 
 
-def _disputes(matches: Sequence[_Match]) -> dict[str, str]:
+def _disputes(matches: Iterable[_Match], of_person: Mapping[str, Sequence[_Match]]) -> dict[str, str]:
     """Give why each disputed person is: several candidates for an account, or several accounts on one level."""
     found = {person: m.disputed for m in matches if m.disputed for person in m.candidates}
-    levels: dict[tuple[str, str, MatchLevel], list[str]] = defaultdict(list)
-    for match in matches:
-        if match.person_id and match.by:
-            levels[match.person_id, match.account.directory, match.by].append(match.account.username)
-    for (person_id, directory, level), names in levels.items():
-        if len(names) > 1:
-            found.setdefault(person_id, f"{len(names)} accounts in {directory} match by {level}: {', '.join(sorted(names))}")
+    for person_id, mine in of_person.items():
+        if len(mine) > 1 and (why := _several_on_one_level(mine)):
+            found.setdefault(person_id, why)
     return found
 
 
-def orphan_key(account: Account) -> str:
-    """Give the key of an identity that is nothing but an account."""
-    return f"account:{account.directory}:{account.guid}"
+def _several_on_one_level(matches: Iterable[_Match]) -> str:
+    levels: dict[tuple[str, MatchLevel | None], list[str]] = defaultdict(list)
+    for match in matches:
+        levels[match.account.directory, match.by].append(match.account.username)
+    for (directory, level), names in levels.items():
+        if len(names) > 1:
+            return f"{len(names)} accounts in {directory} match by {level}: {', '.join(sorted(names))}"
+    return ""
 
 
-def _orphans(matches: Sequence[_Match], sessions: Mapping[str, list[Session]]) -> tuple[list[Identity], int]:
+def _orphans(matches: Iterable[_Match], sessions: Mapping[str, Sequence[Session]]) -> tuple[list[Identity], int]:
     """Give managed accounts whose employee id nobody has, and count managed ones with neither id nor match."""
     left = [m.account for m in matches if not m.person_id and m.account.managed]
-    orphans = [
-        Identity(
-            orphan_key(a), None, None, accounts=(Linked(a, MatchLevel.EMPLOYEE_ID),),
-            sessions=tuple(sessions.get(orphan_key(a), ())),
-        )
-        for a in left
-        if a.employee_id.strip()
-    ]
+    orphans = [_orphan(a, sessions.get(account_key(a), ())) for a in left if a.employee_id.strip()]
     return orphans, len(left) - len(orphans)
 
 
-def _link_moves(matches: Sequence[_Match], memory: Memory) -> Iterable[LinkMove]:
+def _orphan(account: Account, sessions: Sequence[Session]) -> Identity:
+    linked = (Linked(account, MatchLevel.EMPLOYEE_ID),)
+    return Identity(account_key(account), None, None, accounts=linked, sessions=tuple(sessions))
+
+
+def _link_moves(matches: Iterable[_Match], memory: Memory) -> Iterable[LinkMove]:
     """Give the links worth storing: a match by employee id, and a link that moved to the same human's other record."""
     for match in matches:
-        before = memory.links.get((match.account.directory, match.account.guid), "")
-        sure = match.by in (MatchLevel.EMPLOYEE_ID, MatchLevel.LINK) and not match.disputed
-        if sure and match.person_id != before:
-            yield LinkMove(match.account.directory, match.account.guid, match.person_id, before)
+        if match.by not in _SURE or match.disputed:
+            continue
+        account = match.account
+        before = memory.links.get((account.directory, account.guid), "")
+        if match.person_id != before:
+            yield LinkMove(account.directory, account.guid, match.person_id, before)
+
+
+_SURE = (MatchLevel.EMPLOYEE_ID, MatchLevel.LINK)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol
 
 from connector.model import Enrolment, Member, Person, PersonStatus, Relationship, RoleGrant
@@ -42,7 +43,9 @@ def last_day_of_access(enrolment: Enrolment, rules: Rules) -> date:
     """Give the last day an enrolment counts for the student's contacts."""
     if enrolment.exit_date is None:
         return date.max
-    return enrolment.exit_date + timedelta(days=grace_days(enrolment.exit_reason, rules))
+    # Schools write 9999-12-31 for "no end": grace cannot go past the last day there is.
+    days = min(grace_days(enrolment.exit_reason, rules), (date.max - enrolment.exit_date).days)
+    return enrolment.exit_date + timedelta(days=days)
 
 
 def attendance(enrolments: Sequence[Enrolment], rules: Rules, as_of: date) -> Attendance:
@@ -55,10 +58,10 @@ def attendance(enrolments: Sequence[Enrolment], rules: Rules, as_of: date) -> At
 
 def _covers(enrolment: Enrolment, rules: Rules, as_of: date) -> bool:
     assert enrolment.entry_date is not None  # noqa: S101 - unknown enrolments were left out before
-    starts = enrolment.entry_date - timedelta(days=rules.early_access_days)
-    if as_of < starts:
+    if as_of + timedelta(days=rules.early_access_days) < enrolment.entry_date:
         return False
-    return enrolment.exit_date is None or as_of <= last_day_of_access(enrolment, rules)
+    leaves = enrolment.exit_date
+    return leaves is None or as_of <= leaves or as_of <= last_day_of_access(enrolment, rules)
 
 
 def _bridged(known: Iterable[Enrolment], rules: Rules, as_of: date) -> bool:
@@ -101,9 +104,20 @@ class Standing:
 class PeopleFacts(Protocol):
     """What entitlement needs to know of the school (`connector.reconcile.school.School` gives it)."""
 
-    people: Mapping[str, Person]
-    blocked: frozenset[str]
-    denied: frozenset[str]
+    @property
+    def people(self) -> Mapping[str, Person]:
+        """Every person by person_id."""
+        ...
+
+    @property
+    def blocked(self) -> frozenset[str]:
+        """Whom a block keeps out."""
+        ...
+
+    @property
+    def denied(self) -> frozenset[str]:
+        """Who holds the deny role in force."""
+        ...
 
     def counting(self, person_id: str) -> bool:
         """Say whether one of the person's relationships counts."""
@@ -125,19 +139,32 @@ def may_be_entitled(school: PeopleFacts, person_id: str) -> bool:
     )
 
 
-def matches_strategy(
-    school: PeopleFacts, portal: PortalRules, person_id: str, members: Sequence[Member]
-) -> bool | None:
+def matches_strategy(school: PeopleFacts, portal: PortalRules, person_id: str, members: Sequence[Member]) -> bool | None:
     """Say whether a person matches a portal's membership strategy; none where the portal has none to match.
 
     `members` are this person's members of this portal: a `custom` portal's own word stands on them.
     """
+    fits = _fits(school, portal, person_id, members)
+    if portal.strategy in (Strategy.CONTACTS, Strategy.SECURITY_ROLES):
+        return bool(fits) and may_be_entitled(school, person_id)
+    return fits
+
+
+def is_entitled(school: PeopleFacts, portal: PortalRules, person_id: str, members: Sequence[Member]) -> bool:
+    """Say whether a person is entitled to a portal. Where a portal has no strategy to match, its enabled members are."""
+    if not may_be_entitled(school, person_id):
+        return False
+    fits = _fits(school, portal, person_id, members)
+    return any(m.enabled for m in members) if fits is None else fits
+
+
+def _fits(school: PeopleFacts, portal: PortalRules, person_id: str, members: Sequence[Member]) -> bool | None:
+    """Say what the strategy alone says of a person; none where it says nothing."""
     match portal.strategy:
         case Strategy.CONTACTS:
-            return may_be_entitled(school, person_id) and school.counting(person_id)
+            return school.counting(person_id)
         case Strategy.SECURITY_ROLES:
-            wanted = {fold(role) for role in portal.roles}
-            return may_be_entitled(school, person_id) and not wanted.isdisjoint(school.roles_in_force(person_id))
+            return not folded_roles(portal.roles).isdisjoint(school.roles_in_force(person_id))
         case Strategy.CUSTOM:
             words = [m.strategy_match for m in members if m.strategy_match is not None]
             return any(words) if words else None
@@ -145,9 +172,7 @@ def matches_strategy(
             return None
 
 
-def is_entitled(school: PeopleFacts, portal: PortalRules, person_id: str, members: Sequence[Member]) -> bool:
-    """Say whether a person is entitled to a portal. Where a portal has no strategy to match, its enabled members are."""
-    matches = matches_strategy(school, portal, person_id, members)
-    if matches is not None:
-        return matches and may_be_entitled(school, person_id)
-    return may_be_entitled(school, person_id) and any(m.enabled for m in members)
+@lru_cache(maxsize=64)
+def folded_roles(roles: tuple[str, ...]) -> frozenset[str]:
+    """Give security roles as they are compared."""
+    return frozenset(map(fold, roles))

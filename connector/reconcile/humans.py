@@ -28,11 +28,14 @@ class _Groups:
     def join(self, one: str, other: str) -> None:
         first, second = sorted((self.root(one), self.root(other)))
         self._parent[second] = first
+        self._parent.setdefault(first, first)
 
     def members(self, items: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Give each joined item's whole group, in the order of `items`."""
         groups: dict[str, list[str]] = defaultdict(list)
         for item in items:
-            groups[self.root(item)].append(item)
+            if item in self._parent:  # hardly anybody is joined
+                groups[self.root(item)].append(item)
         return {item: tuple(group) for group in groups.values() if len(group) > 1 for item in group}
 
 
@@ -54,15 +57,19 @@ def same_humans(
 
 
 def _join_by_mail_and_name(people: Sequence[Person], student_records: frozenset[str], groups: _Groups) -> None:
-    seen: dict[tuple[str, str], str] = {}
+    first_with: dict[str, Person] = {}
+    named: dict[tuple[str, str], str] = {}
     for person in people:
-        if not person.email or person.person_id in student_records:
+        if not person.email or person.person_id in student_records or not (mail := fold(person.email)):
             continue
-        key = (fold(person.email), fold(person.name))
-        if key[0] and key[1]:
-            first = seen.setdefault(key, person.person_id)
-            if first != person.person_id:
-                groups.join(first, person.person_id)
+        first = first_with.setdefault(mail, person)
+        if first is person:  # names are compared only where a mailbox is shared
+            continue
+        for one in (first, person):
+            name = fold(one.name)
+            before = named.setdefault((mail, name), one.person_id) if name else one.person_id
+            if before != one.person_id:
+                groups.join(before, one.person_id)
 
 
 def _join_by_code(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, RowMapping, insert, or_, select, update
 
 from connector.errors import JournalError
 from connector.reconcile import journal_tables as tables
@@ -85,24 +85,25 @@ def verify(conn: Connection, key: bytes, head: str | None) -> AuditState:
     kept_at, kept_mac = _split(head) if head else (0, START)
     expected, mac = 1, START
     query = select(*_SIGNED, tables.audit.c.mac).order_by(tables.audit.c.id)
-    for row in conn.execution_options(yield_per=5000).execute(query).mappings():
-        signed = {name: row[name] for name in row if name != "mac"}
-        if fault := _fault(key, expected, mac, signed, row["mac"]):
-            return _broken(expected, mac, fault)
-        mac = row["mac"]
-        if expected == kept_at and mac != kept_mac:
-            return _broken(expected, mac, f"record {expected} is not the one the given head was taken of")
-        expected += 1
+    with conn.execution_options(yield_per=5000).execute(query) as rows:
+        for row in rows.mappings():
+            if fault := _fault(key, expected, mac, row):
+                return _broken(expected, mac, fault)
+            mac = row["mac"]
+            if expected == kept_at and mac != kept_mac:
+                return _broken(expected, mac, f"record {expected} is not the one the given head was taken of")
+            expected += 1
     return _ending(conn, expected - 1, mac, kept_at)
 
 
 _SIGNED = tuple(column for column in tables.audit.columns if column.name != "mac")
 
 
-def _fault(key: bytes, expected: int, previous: str, row: Mapping[str, Any], mac: str) -> str:
+def _fault(key: bytes, expected: int, previous: str, row: RowMapping) -> str:
     if row["id"] != expected:
         return f"record {expected} is missing; the next one is {row['id']}"
-    if not hmac.compare_digest(_mac(key, previous, row), mac):
+    signed = {name: row[name] for name in row if name != "mac"}
+    if not hmac.compare_digest(_mac(key, previous, signed), row["mac"]):
         return f"record {expected} was changed, moved, or written without the key"
     return ""
 

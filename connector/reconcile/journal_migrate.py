@@ -4,6 +4,7 @@ A database that a newer version migrated, or that is not a journal at all, is le
 there is something to migrate: every command opens the journal, few migrate it.
 """
 
+import hmac
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, insert, inspect, select, text
@@ -23,11 +24,14 @@ def bring_forward(engine: Engine, audit_key: bytes, *, create: bool, migrate: bo
     """Make the tables where there are none, migrate them where allowed, and refuse an unknown or foreign database."""
     with engine.connect() as conn:
         known = _version(conn)
-    if known != tables.HEAD:
-        _refuse_unless_allowed(engine, known, create=create, migrate=migrate)
-        with engine.execution_options(journal_writes=True).begin() as conn:
-            _upgrade(conn)
+        if known == tables.HEAD:
+            # Reads only: to open a journal nobody waits for a writer.
+            _check_key(conn, audit_key)
+            return
+    _refuse_unless_allowed(engine, known, create=create, migrate=migrate)
     with engine.execution_options(journal_writes=True).begin() as conn:
+        _upgrade(conn)
+        _begin_chain(conn, audit_key)
         _check_key(conn, audit_key)
 
 
@@ -81,12 +85,13 @@ def _upgrade(conn: Connection) -> None:
     command.upgrade(config, tables.HEAD)
 
 
-def _check_key(conn: Connection, audit_key: bytes) -> None:
-    head = conn.execute(select(tables.audit_head).with_for_update()).one_or_none()
-    if head is None:
+def _begin_chain(conn: Connection, audit_key: bytes) -> None:
+    if conn.scalar(select(tables.audit_head.c.id)) is None:
         conn.execute(insert(tables.audit_head).values(id=1, records=0, mac=START, key_check=key_check(audit_key)))
-        return
-    if head.key_check != key_check(audit_key):
+
+
+def _check_key(conn: Connection, audit_key: bytes) -> None:
+    if not hmac.compare_digest(conn.scalar(select(tables.audit_head.c.key_check)) or "", key_check(audit_key)):
         raise JournalError(
             f"The audit key is not the one the journal {database_name(conn.engine)} was begun with.",
             "Give the key it was begun with: its audit trail could not be continued with another.",

@@ -58,7 +58,13 @@ class Judgement:
 
 
 def judge(
-    snapshot: Snapshot, rules: Rules, portals: Sequence[PortalRules], limits: Limits, past: Past, as_of: date, now: datetime
+    snapshot: Snapshot,
+    rules: Rules,
+    portals: Sequence[PortalRules],
+    limits: Limits,
+    past: Past,
+    as_of: date,
+    now: datetime,
 ) -> Judgement:
     """Decide, plan and guard one snapshot. Raises SourceError where a whole dimension a portal needs is missing."""
     refuse_missing_dimensions(snapshot, portals)
@@ -116,7 +122,11 @@ def _with_warnings(plan: Plan, snapshot: Snapshot, school: School) -> Plan:
     if "relationships.restricted" in snapshot.people.missing:
         warnings.append("The admin system has no restricted column: court orders cannot be seen here.")
     configured = {r.casefold() for r in school.rules.grace_days}
-    odd = {e.exit_reason for e in snapshot.people.enrolments if e.exit_date and e.exit_reason.strip().casefold() not in configured}
+    odd = {
+        e.exit_reason
+        for e in snapshot.people.enrolments
+        if e.exit_date and e.exit_reason.strip().casefold() not in configured
+    }
     for reason in sorted(odd):
         name = repr(reason) if reason else "a blank exit reason"
         warnings.append(f"No grace is configured for {name}: it gets the longest, {school.rules.longest_grace} days.")

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from connector.model import Account, Hold, LegKind, Member, Reason
+from connector.model import Account, Hold, LegKind, Member, Reason, SessionKey
 from connector.reconcile.decide import Decision, Decisions, ready_to_revoke
+from connector.reconcile.doors import SessionUser
 from connector.reconcile.memory import Memory, Release
 from connector.reconcile.plan_values import Addition, Evidence, Plan, PlannedLeg, Revocation
 
@@ -123,14 +124,29 @@ def _legs(decision: Decision, decisions: Decisions) -> Iterable[PlannedLeg]:
     for member in identity.members:
         clear, disable = member.credential_lives, member.enabled
         if member.portal in decision.closing and (clear or disable):
-            yield PlannedLeg(
-                LegKind.CREDENTIAL, member.portal, member.person_id, member, clear, disable_member=disable
-            )
+            yield PlannedLeg(LegKind.CREDENTIAL, member.portal, member.person_id, member, clear, disable_member=disable)
     for name in decisions.scene.unread_portals:
         if identity.person_id and name not in decisions.scene.claims.portals_of(identity.person_id):
             yield PlannedLeg(LegKind.CREDENTIAL, name, identity.person_id, None, True, True, unread=True)  # noqa: FBT003 - by the dataclass's order
     for user in legs.session_users:
-        yield PlannedLeg(LegKind.SESSIONS, user.store, user.user, portals=user.portals)
+        yield PlannedLeg(
+            LegKind.SESSIONS,
+            user.store,
+            user.user,
+            portals=user.portals,
+            unread=_may_be_anothers(user, decision, decisions),
+        )
+
+
+def _may_be_anothers(user: SessionUser, decision: Decision, decisions: Decisions) -> bool:
+    """Say whether a username may be an entitled person's through an account that could not be read.
+
+    Urgent rows go all the same: whoever it was signs in again.
+    """
+    scene = decisions.scene
+    through = scene.claims.through_directory
+    by_name = scene.store_keys.get(user.store) is SessionKey.USERNAME
+    return bool(scene.unread_directories) and by_name and not decision.urgent and not through.isdisjoint(user.portals)
 
 
 def _withheld(decision: Decision, account: Account) -> str:
@@ -157,7 +173,9 @@ def _before_facts(before: Account | Member | None) -> list[object]:
 def _basis(decision: Decision) -> str:
     """Digest everything the row depends on: when one of these changes, it is another row."""
     identity = decision.identity
-    facts = [_before_facts(a.account) + [a.by] for a in identity.accounts] + [_before_facts(m) for m in identity.members]
+    facts = [_before_facts(a.account) + [a.by] for a in identity.accounts] + [
+        _before_facts(m) for m in identity.members
+    ]
     evidence = [[e.about, e.text] for e in decision.evidence]
     return digest_of([identity.key, list(decision.reasons), list(decision.holds), evidence, facts])
 
@@ -214,5 +232,3 @@ def urgent_only(plan: Plan) -> Plan:
 def oldest_login_first(rows: Iterable[Revocation]) -> list[Revocation]:
     """Order rows by last login, never first: the order in which a first mass is closed."""
     return sorted(rows, key=lambda r: (r.last_login or _NEVER, r.code))
-
-

@@ -1,7 +1,7 @@
 """Take a snapshot: read every system once, whole. The only module that reads them all.
 
-The admin system must answer, or nothing is decided. A target that does not answer at all is noted as unread: its legs are
-planned as such. A reading that breaks off in the middle is an error for everything: half a reading is none.
+The admin system must answer, or nothing is decided. A target that does not answer at all is noted as unread: its legs
+are planned as such. A reading that breaks off in the middle is an error for everything: half a reading is none.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +13,8 @@ from connector.interfaces import AdminSystem, Directory, Portal, SessionStore
 from connector.reconcile.snapshot import Snapshot, Unread
 
 Reading = TypeVar("Reading")
+Read = TypeVar("Read")
+System = AdminSystem | Portal | Directory | SessionStore
 Progress = Callable[[str], None]
 
 
@@ -27,8 +29,17 @@ class Targets:
 
     def disconnect(self) -> None:
         """Let go of every connection."""
-        for system in (self.admin_system, *self.portals.values(), *self.directories.values(), *self.session_stores.values()):
+        for system in self.all():
             system.disconnect()
+
+    def all(self) -> tuple[System, ...]:
+        """Give every system, in the order they are read."""
+        return (
+            self.admin_system,
+            *self.portals.values(),
+            *self.directories.values(),
+            *self.session_stores.values(),
+        )
 
 
 def silent(_: str) -> None:
@@ -47,13 +58,10 @@ def take_snapshot(targets: Targets, progress: Progress = silent) -> Snapshot:
     return Snapshot(people, portals, directories, stores, tuple(unread), keys)
 
 
-System = TypeVar("System")
-
-
 def _read(
     kind: str,
-    systems: Mapping[str, System],
-    read: Callable[[System], Reading],
+    systems: Mapping[str, Read],
+    read: Callable[[Read], Reading],
     unread: list[Unread],
     progress: Progress,
 ) -> Iterable[Reading]:

@@ -1,7 +1,7 @@
 """Open again what a revocation closed, from its before-values. Pure: it makes the rows, `apply` drives them.
 
-A restore refuses where the world has moved on, and says how. A cleared password cannot return: who needs a welcome e-mail is
-named. What was never proven closed by us is not ours to open.
+A restore refuses where the world has moved on, and says how. A cleared password cannot return: who needs a welcome
+e-mail is named. What was never proven closed by us is not ours to open.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ class Restore:
 def plan_restore(
     closed: Sequence[StoredRevocation], decisions: Decisions, portals: Sequence[PortalRules], *, seconded: bool
 ) -> Restore:
-    """Plan to open what these revocations closed. Blocked people stay closed; restricted ones need a second operator."""
+    """Plan to open what these revocations closed. Blocked people stay closed; restricted ones need a second."""
     identities = decisions.correlation.by_key()
     by_password = {p.name for p in portals if p.sign_in is SignIn.PASSWORD}
     rows: list[Revocation] = []
@@ -77,8 +77,10 @@ def _legs(revocation: StoredRevocation, identity: Identity | None) -> tuple[tupl
     for leg in revocation.legs:
         if leg.state is not LegState.CLOSED or leg.planned.kind is LegKind.SESSIONS or leg.before is None:
             continue
-        now = accounts.get(leg.planned.subject) if isinstance(leg.before, Account) else members.get(
-            (leg.planned.target, leg.planned.subject)
+        now = (
+            accounts.get(leg.planned.subject)
+            if isinstance(leg.before, Account)
+            else members.get((leg.planned.target, leg.planned.subject))
         )
         why = _moved(leg, now)
         if why:

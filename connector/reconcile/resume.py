@@ -1,7 +1,7 @@
 """Before an open leg is driven again, its person is decided again. Pure.
 
-A leg is called off only with a reason: the person is entitled again, somebody entitled claims the target, or the target is
-planned anew because it could not be read before. Everything else is driven to its end.
+A leg is called off only with a reason: the person is entitled again, somebody entitled claims the target, or the
+target is planned anew because it could not be read before. Everything else is driven to its end.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from connector.model import LegKind
 from connector.reconcile.claims import NOBODY
 from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decisions
-from connector.reconcile.doors import account_is_needed, session_users
+from connector.reconcile.doors import Scene, account_is_needed, session_users
 from connector.reconcile.journal_values import Direction, OpenLeg
 
 
@@ -23,13 +23,17 @@ class Resumption:
     call_off: tuple[tuple[OpenLeg, str], ...]
 
 
-def decide_again(legs: Iterable[OpenLeg], decisions: Decisions) -> Resumption:
-    """Judge every resumable leg against today's decisions."""
+def decide_again(legs: Iterable[OpenLeg], decisions: Decisions, *, believed: bool = True) -> Resumption:
+    """Judge every resumable leg against today's decisions.
+
+    Where the source cannot be believed nothing is called off, and only what a block asks for is driven.
+    """
     identities = decisions.correlation.by_key()
     drive: list[OpenLeg] = []
     off: list[tuple[OpenLeg, str]] = []
     for leg in legs:
-        if not leg.resumable:
+        blocked = leg.person_id in decisions.school.blocked
+        if not leg.resumable or not (believed or blocked):
             continue
         identity = identities.get(leg.key)
         why = _why_not(leg, identity, decisions) if leg.direction is Direction.CLOSE else ""
@@ -43,9 +47,8 @@ def decide_again(legs: Iterable[OpenLeg], decisions: Decisions) -> Resumption:
 def _why_not(leg: OpenLeg, identity: Identity | None, decisions: Decisions) -> str:
     """Say why a leg is not to be closed any more; empty means it is."""
     planned, scene = leg.planned, decisions.scene
-    unread = {*scene.unread_directories, *scene.unread_portals}
     if planned.unread:
-        return "" if planned.target in unread else "the target can be read again: planned anew"
+        return "" if _still_unread(leg, scene) else "the target can be read again: planned anew"
     if identity is None:
         return ""
     match planned.kind:
@@ -56,6 +59,13 @@ def _why_not(leg: OpenLeg, identity: Identity | None, decisions: Decisions) -> s
             return f"entitled to {planned.target} again" if entitled else ""
         case LegKind.SESSIONS:
             return _sessions_stay(leg, identity, decisions)
+
+
+def _still_unread(leg: OpenLeg, scene: Scene) -> bool:
+    """Say whether what a leg waited for still cannot be read; session users wait for the directories."""
+    if leg.planned.kind is LegKind.SESSIONS:
+        return bool(scene.unread_directories)
+    return leg.planned.target in {*scene.unread_directories, *scene.unread_portals}
 
 
 def _account_stays(leg: OpenLeg, identity: Identity, decisions: Decisions) -> str:
@@ -80,7 +90,11 @@ def _sessions_stay(leg: OpenLeg, identity: Identity, decisions: Decisions) -> st
     others = any(
         decisions.scene.claims.others_on_user(portal, leg.planned.subject, identity.person_id) for portal in portals
     )
-    return "the user name is an entitled person's now" if others and (leg.planned.target, leg.planned.subject) not in mine else ""
+    return (
+        "the user name is an entitled person's now"
+        if others and (leg.planned.target, leg.planned.subject) not in mine
+        else ""
+    )
 
 
 def addresses(legs: Sequence[OpenLeg]) -> frozenset[tuple[str, LegKind, str, str]]:

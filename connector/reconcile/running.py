@@ -1,9 +1,10 @@
 """One nightly run, top to bottom: snapshot, resume, decide, plan, guard, apply, accept. It reads as the story it is.
 
-What is open from earlier is driven to an end before anything new. A run that is stopped writes nothing but urgent rows and
-what was open already.
+What is open from earlier is driven to an end before anything new. A run that is stopped writes nothing but urgent rows
+and what was open already.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -14,13 +15,13 @@ from connector.model import LegState, Outcome, Status
 from connector.policy import Limits, PortalRules, Rules
 from connector.reconcile.apply import Applier, Pace
 from connector.reconcile.baseline import Baseline, baseline_of, counts_of
-from connector.reconcile.correlate import Identity
-from connector.reconcile.memory import Block
 from connector.reconcile.codec import CodecError, from_json, to_json
+from connector.reconcile.correlate import Identity
 from connector.reconcile.guard import guard, standing_objections
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import OpenChange, OpenLeg, Run, StoredPlan
 from connector.reconcile.judge import Judgement, Past, judge
+from connector.reconcile.memory import Block
 from connector.reconcile.plan import assemble, digest_of, only, urgent_only
 from connector.reconcile.plan_values import Addition, Objection, Plan, Revocation
 from connector.reconcile.reading import Progress, Targets, silent, take_snapshot
@@ -28,6 +29,12 @@ from connector.reconcile.resume import addresses, decide_again
 from connector.reconcile.snapshot import Snapshot
 
 APPLIED = "applied"
+
+UNBELIEVED = "source-"
+"""How the labels of objections begin that say a source cannot be believed."""
+
+_SHRUNK = "source-shrank:"
+_HIGHEST_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ class Running:
         rules = self.setup.rules
         memory = self.journal.memory(as_of, flip_runs=rules.oscillation_runs, rollover_from=rules.rollover_from)
         open_legs = addresses(self.journal.open_legs())
-        return Past(memory, self.baseline(), self.journal.accepted_counts(30), open_legs)
+        return Past(memory, self.baseline(), self._highest_counts(as_of), open_legs)
 
     def baseline(self) -> Baseline | None:
         """Give the last accepted snapshot, decoded. One that another version wrote cannot be compared with."""
@@ -98,7 +105,7 @@ class Running:
             return None
 
     def asked_for(self, judgement: Judgement, identity: Identity, reason: str) -> Revocation | None:
-        """Give the row that closes one person although nothing else asks for it: as if blocked and requested already."""
+        """Give the row that closes one person although nothing else asks for it, as if blocked already."""
         as_of, memory = judgement.decisions.school.as_of, judgement.night.memory
         if person_id := identity.person_id:
             blocks = {**memory.blocks, person_id: Block(person_id, self.operator, reason)}
@@ -122,7 +129,9 @@ class Running:
         self.journal.ready()
         stored = self.journal.plan(plan_id) if plan_id else None
         snapshot = take_snapshot(self.targets, self.progress)
-        run = self.journal.begin_run(kind, self.operator, as_of, fingerprints_of(snapshot), self.setup.pace.lease_seconds)
+        run = self.journal.begin_run(
+            kind, self.operator, as_of, fingerprints_of(snapshot), self.setup.pace.lease_seconds
+        )
         try:
             return self._run(run, as_of, snapshot, stored)
         except BaseException as error:
@@ -165,12 +174,13 @@ class Running:
 
     def _resume(self, applier: Applier, judgement: Judgement) -> tuple[int, tuple[tuple[OpenLeg, str], ...]]:
         """Drive what is open from earlier, each person decided again first."""
-        resumption = decide_again(self.journal.open_legs(), judgement.decisions)
+        believed = not any(o.label.startswith(UNBELIEVED) for o in self.standing(judgement.plan))
+        resumption = decide_again(self.journal.open_legs(), judgement.decisions, believed=believed)
         if resumption.call_off:
             outcomes = [(leg, Outcome(LegState.CALLED_OFF, why)) for leg, why in resumption.call_off]
             self.journal.record(outcomes, applier.run)
         applier.drive(resumption.drive)
-        changes = self.journal.open_changes()
+        changes = self.journal.open_changes() if believed else ()
         applier.drive_changes(changes)
         return len(resumption.drive) + len(changes), resumption.call_off
 
@@ -179,7 +189,9 @@ class Running:
         plan = judgement.plan
         stopped = standing_objections(plan, self._waivers(plan, stored))
         if self.reports_only:
-            return RunResult(judgement, applier.run.run_id, "reported", _exit_code(stopped, plan.pending), stopped=stopped)
+            return RunResult(
+                judgement, applier.run.run_id, "reported", _exit_code(stopped, plan.pending), stopped=stopped
+            )
         going = plan if not stopped else urgent_only(plan)
         if any(o.stops_urgent for o in stopped):
             going = only(plan, ())
@@ -200,7 +212,9 @@ class Running:
         if (legs or changes) and result.result != "reported":
             exit_code = 4
         accepted = not result.stopped
-        self._keep_snapshot(run, judgement, accepted=accepted)
+        if not any(o.label.startswith(UNBELIEVED) for o in result.stopped):
+            # What cannot be believed is neither remembered nor counted.
+            self._keep_snapshot(run, judgement, accepted=accepted)
         if result.result == APPLIED:
             self.journal.mark_plan(judgement.plan.plan_id, APPLIED, self.operator)
         applier.keep_lease()
@@ -208,19 +222,42 @@ class Running:
         return replace(result, exit_code=exit_code, open_legs=legs, open_changes=changes)
 
     def _keep_snapshot(self, run: Run, judgement: Judgement, *, accepted: bool) -> None:
-        if any(o.label.startswith("source-") for o in judgement.plan.objections):
-            return  # what cannot be believed is neither remembered nor counted
         snapshot, decisions = judgement.snapshot, judgement.decisions
         kept = baseline_of(snapshot, self.setup.rules, self.setup.portals, decisions.school.as_of)
         number = self.journal.keep_snapshot(
-            run, decisions.school.as_of, to_json(kept, Baseline).encode(), counts_of(snapshot), fingerprints_of(snapshot)
+            run,
+            decisions.school.as_of,
+            to_json(kept, Baseline).encode(),
+            counts_of(snapshot),
+            fingerprints_of(snapshot),
         )
-        ready = {d.identity.key: digest_of([list(d.reasons)]) for d in decisions.rows if d.status is Status.READY_TO_REVOKE}
+        ready = {
+            d.identity.key: digest_of([list(d.reasons)]) for d in decisions.rows if d.status is Status.READY_TO_REVOKE
+        }
         self.journal.observe(run, decisions.school.as_of, ready, decisions.correlation.claims.entitled.keys())
         if accepted:
             self.journal.accept_snapshot(number, run)
             self._learn_links(judgement)
+            self._remember_shrinking(judgement)
         self.journal.prune(self.setup.retention_days, 10)
+
+    def _remember_shrinking(self, judgement: Judgement) -> None:
+        """A shrinking that somebody waived is the new size: it is not objected to again for thirty days."""
+        for objection in judgement.plan.objections:
+            if objection.label.startswith(_SHRUNK):
+                name = objection.label.removeprefix(_SHRUNK)
+                count = {n.replace(" ", "-"): c for n, c in judgement.night.counts.items()}[name]
+                value = f"{count}@{judgement.decisions.school.as_of.isoformat()}"
+                self.journal.set_setting(f"shrunk {name}", value, self.operator)
+
+    def _highest_counts(self, as_of: date) -> dict[str, int]:
+        """Give the highest counts of 30 days, but not from before a shrinking that somebody waived."""
+        highest = self.journal.accepted_counts(_HIGHEST_DAYS)
+        for name in highest:
+            count, _, day = self.journal.setting(f"shrunk {name.replace(' ', '-')}").partition("@")
+            if day and (as_of - date.fromisoformat(day)).days <= _HIGHEST_DAYS:
+                highest[name] = min(highest[name], int(count))
+        return highest
 
     def _learn_links(self, judgement: Judgement) -> None:
         for link in judgement.decisions.correlation.links:
@@ -229,15 +266,15 @@ class Running:
             change(link.directory, link.guid, link.person_id, self.operator, how)
 
     def _end_badly(self, run: Run, error: BaseException) -> None:
-        """End the run's record; where that fails too, its lease ends by itself and the error that matters goes on."""
-        try:
+        """End the run's record; where that fails too, its lease ends by itself: the first error is the one to show."""
+        with contextlib.suppress(Exception):
             self.journal.end_run(run, f"failed: {type(error).__name__}", 1)
-        except Exception:  # noqa: BLE001, S110 - the first error is the one to show
-            pass
 
     # --- a stored plan ----------------------------------------------------------------------------------------------
 
-    def _as_stored(self, judgement: Judgement, stored: StoredPlan) -> tuple[Judgement, tuple[tuple[Revocation, str], ...]]:
+    def _as_stored(
+        self, judgement: Judgement, stored: StoredPlan
+    ) -> tuple[Judgement, tuple[tuple[Revocation, str], ...]]:
         """Give today's judgement cut to the stored plan's rows that are still the same; say what is not."""
         self._refuse_old(stored)
         fresh = {r.key: r for r in judgement.plan.revocations}
@@ -289,4 +326,3 @@ def fingerprints_of(snapshot: Snapshot) -> Mapping[str, str]:
     found |= {f"directory {r.directory}": r.provenance.fingerprint for r in snapshot.directories}
     found |= {f"session store {r.store}": r.provenance.fingerprint for r in snapshot.session_stores}
     return found
-

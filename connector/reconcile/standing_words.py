@@ -119,7 +119,8 @@ def _flag(school: School, standing: Standing) -> Part:
     if fold(relationship.contact_type) not in school.flags:
         return Part(f"contact type {name} is not in the school's list", "a contact type of the school's list")
     mend = f"contact type {name} gets the portal flag, or this relationship its own portal access"
-    return Part(f"contact type {name} is {'flagged' if standing.flagged else 'not flagged'}", _unless(standing.flagged, mend))
+    state = "flagged" if standing.flagged else "not flagged"
+    return Part(f"contact type {name} is {state}", _unless(standing.flagged, mend))
 
 
 def _unless(holds: bool, mend: str) -> str:

@@ -1,7 +1,7 @@
 """End sessions until none is left: sweep, settle, sweep again until clean.
 
-Stores whose applications save at request end bring a deleted session back, so one sweep proves nothing. A leg whose person
-still has a door open is swept but stays open: a session ended while a door is open is opened again.
+Stores whose applications save at request end bring a deleted session back, so one sweep proves nothing. A leg whose
+person still has a door open is swept but stays open: a session ended while a door is open is opened again.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +12,9 @@ from connector.model import EndSessions, LegState, Outcome
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import FINAL, OpenLeg, Run
 from connector.reconcile.reading import Progress, Targets
+
+
+_UNREAD = Outcome(LegState.UNREACHABLE, "a directory could not be read: whose user name this is, is not known yet")
 
 
 @dataclass(slots=True)
@@ -36,8 +39,8 @@ class Sweeping:
         if not legs:
             return []
         ended: dict[int, int] = {leg.leg_id: 0 for leg in legs}
-        failed: dict[int, Outcome] = {}
-        dirty = list(legs)
+        failed = {leg.leg_id: _UNREAD for leg in legs if leg.planned.unread}
+        dirty = [leg for leg in legs if not leg.planned.unread]
         keep_lease()
         self.journal.attempt(dirty, self.run)
         self._round(dirty, ended, failed)

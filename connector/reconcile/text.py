@@ -1,12 +1,22 @@
 """How two texts of different systems are held to be the same. Pure, and the only place that decides it."""
 
 import unicodedata
-from functools import lru_cache
+
+_NOT_DIGITS = bytes(set(range(128)) - set(b"0123456789"))
 
 
-@lru_cache(maxsize=1_000_000)
 def fold(text: str) -> str:
     """Give a text for comparing: trimmed, inner white space as one blank, composed, case-folded."""
+    # Not cached: for the short ASCII texts schools have, a cache costs more than the work it saves.
     if text.isascii():
-        return " ".join(text.split()).lower() if " " in text or not text.isprintable() else text.lower()
+        if " " in text or not text.isprintable():
+            text = " ".join(text.split())
+        return text.lower()
     return unicodedata.normalize("NFC", " ".join(text.split())).casefold()
+
+
+def digits(text: str) -> str:
+    """Give a telephone number for comparing: its digits alone."""
+    if text.isascii():
+        return text.encode("ascii").translate(None, _NOT_DIGITS).decode("ascii")
+    return "".join(filter(str.isdigit, text))

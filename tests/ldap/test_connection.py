@@ -79,13 +79,9 @@ def test_without_a_ca_file_the_machines_own_authorities_count_and_ours_is_none(s
 
 
 def test_a_certificate_for_another_name_is_refused(slapd: Slapd, tmp_path: Path) -> None:
-    with (
-        directory(slapd, tmp_path, host="127.0.0.2") as opened,
-        pytest.raises((ConfigError, TargetUnreachable)) as caught,
-    ):
+    # "127.1" reaches 127.0.0.1 and is not what its certificate says.
+    with directory(slapd, tmp_path, host="127.1") as opened, pytest.raises(ConfigError, match="not trusted.*127.1"):
         opened.read_all()
-
-    assert "127.0.0.2" in str(caught.value)
 
 
 def test_a_plain_text_port_is_refused_before_anything_is_said(slapd: Slapd, tmp_path: Path) -> None:

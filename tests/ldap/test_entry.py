@@ -93,4 +93,4 @@ def test_an_account_outside_the_scope_whose_state_cannot_be_read_counts_as_open(
 @pytest.mark.parametrize("raw", [{"objectguid": None}, {"objectguid": b"short"}, {"useraccountcontrol": b"0x200"}])
 def test_what_cannot_be_told_is_never_guessed(raw: dict[str, bytes | None]) -> None:
     with pytest.raises(SourceError):
-        read(**raw)
+        read(**raw)  # type: ignore[arg-type] # every key is an attribute

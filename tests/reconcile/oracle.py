@@ -6,7 +6,7 @@ It must never import what it judges, and never be made fast.
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 
 from connector.model import Account, Hold, MatchLevel, Member, Person, PersonStatus, Reason, Session, SessionKey, Status
 from connector.policy import Policy, PortalRules, Rules, SignIn, Strategy
@@ -140,7 +140,9 @@ class Oracle:
         if how.strategy is Strategy.SECURITY_ROLES:
             return self.in_force(person_id, how.roles)
         member = self.member(person_id, portal)
-        return member is not None and member.strategy_match is not False
+        if member is None:
+            return False
+        return member.enabled if member.strategy_match is None else member.strategy_match
 
     def entitled_to(self, person_id: str) -> set[str]:
         return {name for name in self.portals if self.entitled(person_id, name)}
@@ -207,7 +209,7 @@ class Oracle:
         """Give on what this account is matched, to whom, and whether that is disputed."""
         employee, linked = self.by_employee_id(account), self.link(account)
         if linked is not None and (not employee or linked in employee):
-            return MatchLevel.LINK, {linked}, len(employee) > 1
+            return MatchLevel.LINK, {linked}, False
         if linked is not None:
             moved = len(employee) == 1 and employee <= self.human(linked)
             return MatchLevel.LINK, employee if moved else employee | {linked}, not moved
@@ -225,22 +227,17 @@ class Oracle:
         return {(a.directory, a.guid): self.candidates(a) for a in self.accounts}
 
     def accounts_of(self, person_id: str) -> list[tuple[MatchLevel, Account]]:
-        """Give this person's accounts: in each directory those of the strongest level."""
-        found = []
-        for directory in {a.directory for a in self.accounts}:
-            here = [
-                (self.matched[a.directory, a.guid][0], a)
-                for a in self.accounts
-                if a.directory == directory and person_id in self.matched[a.directory, a.guid][1]
-            ]
-            order = list(MatchLevel)
-            best = min((order.index(level) for level, _ in here), default=None)
-            found.extend((level, a) for level, a in here if order.index(level) == best)
-        return found
+        """Give this person's accounts, each with the level it was matched on."""
+        return [
+            (level, a)
+            for a in self.accounts
+            for level, found, _ in [self.matched[a.directory, a.guid]]
+            if person_id in found
+        ]
 
     def disputed(self, person_id: str) -> bool:
         own = self.accounts_of(person_id)
-        places = [a.directory for _, a in own]
+        places = [(level, a.directory) for level, a in own]
         return len(places) != len(set(places)) or any(self.matched[a.directory, a.guid][2] for _, a in own)
 
     def session_people(self, key: SessionKey, session: Session) -> list[set[str]]:
@@ -293,7 +290,13 @@ class Oracle:
             for pid in self.matched[a.directory, a.guid][1]
             if not self.is_student(pid)
         }
-        return contacts | members | linked
+        signed_in = {
+            pid
+            for key, s in self.sessions
+            if self.portals[s.portal].governed
+            for pid in self.session_owner(key, s)
+        }
+        return contacts | members | linked | signed_in
 
     def needed(self, person_id: str) -> bool:
         return any(self.portals[name].needs_directory_account for name in self.entitled_to(person_id))
@@ -316,8 +319,20 @@ class Oracle:
         ]
 
     def lost(self, person_id: str) -> set[str]:
-        """Give the governed portals this person is not entitled to."""
-        return {n for n, p in self.portals.items() if p.governed and not self.entitled(person_id, n)}
+        """Give the governed portals this person is not entitled to. Nobody mismatches where there is nothing to match."""
+        return {
+            n
+            for n, p in self.portals.items()
+            if p.governed and not self.entitled(person_id, n) and not self.unmatched(person_id, n)
+        }
+
+    def unmatched(self, person_id: str, portal: str) -> bool:
+        if self.portals[portal].strategy not in (Strategy.MANUAL, Strategy.CUSTOM):
+            return False
+        member, person = self.member(person_id, portal), self.people.get(person_id)
+        word = member.strategy_match if member else None
+        free = person is not None and person.status is PersonStatus.ACTIVE and not self.blocked(person_id)
+        return word is None and free and not self.in_force(person_id, (self.rules.deny_role,))
 
     def lives(self, person_id: str, portal: str) -> bool:
         member = self.member(person_id, portal)
@@ -341,7 +356,8 @@ class Oracle:
         if self.entitled_to(person_id):
             return Status.ACTIVE
         stands = any(m.person_id == person_id and self.portals[m.portal].governed for m in self.members)
-        return Status.REVOKED if stands or self.accounts_of(person_id) else Status.NONE
+        managed = any(a.managed for _, a in self.accounts_of(person_id))
+        return Status.REVOKED if stands or managed else Status.NONE
 
     # --- 3.3 reasons -------------------------------------------------------------------------------------------
 
@@ -397,15 +413,23 @@ class Oracle:
         mine, clean, found = self.mine(person_id), self.clean(person_id), set()
         if not mine:
             return {Reason.NO_RELATIONSHIP}
+        if self.remains(person_id, clean):
+            return set()
         current = [r for r in mine if self.current(r)]
-        if any(self.barred(person_id, r.student_id) for r in current):
+        barred = [r for r in current if self.barred(person_id, r.student_id)]
+        if barred and not any(self.at_school(r.student_id) for r in barred) and any(map(self.flagged, clean)):
+            barred = []  # an unrestricted flagged relationship remains, to a child who left like the barred one
+        if barred:
             found.add(Reason.RESTRICTED)
-        here = [r for r in clean if self.at_school(r.student_id)]
-        if here and not any(self.flagged(r) for r in here):
+        here = [r for r in current if self.at_school(r.student_id)]
+        if any(r in clean for r in here) and not any(self.flagged(r) for r in here):
             found.add(Reason.PORTAL_FLAG_OFF)
         if not any(self.at_school(r.student_id) for r in current):
             found.add(Reason.NO_STUDENT_AT_SCHOOL)
         return found
+
+    def remains(self, person_id: str, clean: list) -> bool:
+        return any(self.flagged(r) and self.at_school(r.student_id) for r in clean)
 
     # --- 3.4 holds ---------------------------------------------------------------------------------------------
 
@@ -421,16 +445,39 @@ class Oracle:
             return found
         if any(level is MatchLevel.EMAIL and a.guid in row.accounts for level, a in own):
             found.add(Hold.WEAK_MATCH)
-        if any(self.entitled(pid, name, hopeful=True) for name in self.lost(pid) & self.looked_at(row)):
+        hopeful = self.lost(pid) & self.looked_at(row)
+        if any(self.entitled(pid, name, hopeful=True) for name in hopeful):
             found.add(Hold.UNCLEAR_DATA)
         if not set(row.reasons) & NO_CHILD_HOLD:
             found |= self.family_holds(row)
-        if self.policy(row) is Policy.HOLD:
-            found.add(Hold.POLICY)
+        return found | self.time_holds(row) | self.policy_holds(row)
+
+    def time_holds(self, row: Row) -> set[Hold]:
+        memory, rules, found = self.memory, self.rules, set()
+        if keep := memory.keeps.get(row.key):
+            found |= {Hold.KEEP} if keep.until is None or keep.until >= self.as_of else set()
+        if memory.flips.get(row.key, 0) >= 2:
+            found.add(Hold.OSCILLATING)
+        if self.as_of - memory.ready_since.get(row.key, self.as_of) < timedelta(days=rules.notice_days):
+            found.add(Hold.NOTICE)
+        if memory.ready_runs.get(row.key, 0) + 1 < rules.confirm_runs:
+            found.add(Hold.UNCONFIRMED)
+        if rules.rollover_from and rules.rollover_from <= self.as_of and not memory.rollover_complete:
+            found.add(Hold.ROLLOVER)
         return found
 
+    def policy_holds(self, row: Row) -> set[Hold]:
+        others = self.human(row.person_id) - {row.person_id}
+        ready = [o for o in others if any(self.entitled(o, name) for name in self.looked_at(row))]
+        waits = self.rules.superseded_needs_active_successor and not any(
+            self.status(o) is Status.ACTIVE for o in ready
+        )
+        unexplained = not set(row.reasons) - {Reason.HALF_REVOKED}
+        held = self.policy(row) is Policy.HOLD or unexplained or (Reason.SUPERSEDED in row.reasons and waits)
+        return {Hold.POLICY} if held else set()
+
     def looked_at(self, row: Row) -> set[str]:
-        needs = {n for n, p in self.portals.items() if p.needs_directory_account}
+        needs = {n for n, p in self.portals.items() if p.governed and p.needs_directory_account}
         return row.closing | (needs if row.accounts else set())
 
     def policy(self, row: Row) -> Policy:
@@ -442,6 +489,8 @@ class Oracle:
 
     def family_holds(self, row: Row) -> set[Hold]:
         pid, found = row.person_id, set()
+        if self.remains(pid, self.clean(pid)):
+            return self.successor_holds(row)
         others = self.human(pid) - {pid}
         stand = any(self.status(o) in (Status.ACTIVE, Status.READY_TO_PROVISION) for o in others)
         recent = any(
@@ -453,9 +502,13 @@ class Oracle:
         )
         if not stand and (Reason.PORTAL_FLAG_OFF in row.reasons or recent):
             found.add(Hold.STILL_HAS_CHILDREN)
-        if any(self.may_succeed(pid, other) for other in self.somebody - self.human(pid)):
-            found.add(Hold.POSSIBLE_SUCCESSOR)
-        return found
+        return found | self.successor_holds(row)
+
+    def successor_holds(self, row: Row) -> set[Hold]:
+        strangers = self.somebody - self.human(row.person_id)
+        there = [o for o in strangers if any(self.entitled(o, name) for name in self.looked_at(row))]
+        found = any(self.may_succeed(row.person_id, other) for other in there)
+        return {Hold.POSSIBLE_SUCCESSOR} if found else set()
 
     def may_succeed(self, pid: str, other: str) -> bool:
         left, right = self.people.get(pid), self.people[other]

@@ -27,20 +27,20 @@ def test_an_empty_trail_holds(journal: Journal) -> None:
     assert journal.verify_audit().ok
 
 
+_ADDED = (
+    "INSERT INTO audit (id, at, kind, subject, operator, text, detail, mac) "
+    "VALUES (7, '2026-01-01 00:00:00.000000+00:00', 'k', 's', 'o', 't', '{}', 'ab')"
+)
 TAMPERINGS = {
     "changed text": ("UPDATE audit SET text = 'nothing happened' WHERE id = 3", 3),
     "changed operator": ("UPDATE audit SET operator = 'bob' WHERE id = 3", 3),
     "changed time": ("UPDATE audit SET at = '2020-01-01 00:00:00.000000+00:00' WHERE id = 3", 3),
-    "changed detail": ("UPDATE audit SET detail = '{\"a\":1}' WHERE id = 3", 3),
+    "changed detail": ("UPDATE audit SET detail = '[]' WHERE id = 3", 3),
     "removed": ("DELETE FROM audit WHERE id = 3", 3),
     "removed from the beginning": ("DELETE FROM audit WHERE id = 1", 1),
     "removed from the end": ("DELETE FROM audit WHERE id = 6", 6),
     "re-signed without the key": ("UPDATE audit SET mac = 'ab' WHERE id = 3", 3),
-    "added": (
-        "INSERT INTO audit (id, at, kind, subject, operator, text, detail, mac) "
-        "VALUES (7, '2026-01-01 00:00:00.000000+00:00', 'k', 's', 'o', 't', '{}', 'ab')",
-        7,
-    ),
+    "added": (_ADDED, 7),
 }
 
 

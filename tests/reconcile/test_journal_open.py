@@ -57,10 +57,15 @@ def test_a_journal_that_is_not_there_is_not_made_unasked(journal_url: str) -> No
         Journal.open(journal_url, audit_key=KEY, create=False)
 
 
+def test_a_journal_opens_and_reads_while_somebody_writes(open_journal: OpenJournal) -> None:
+    with open_journal()._store.writing():
+        assert open_journal().runs() == ()
+
+
 def test_a_journal_of_a_newer_version_is_left_alone(open_journal: OpenJournal) -> None:
     execute(open_journal(), "UPDATE alembic_version SET version_num = '9999'")
 
-    with pytest.raises(JournalError, match="written by a newer version .*9999.* Use the newer version"):
+    with pytest.raises(JournalError, match=r"written by a newer version .*9999.* Use the newer version"):
         open_journal()
 
 
@@ -70,7 +75,7 @@ def test_an_older_journal_is_migrated_only_when_asked(
     open_journal()
     monkeypatch.setattr("connector.reconcile.journal_tables.HEAD", "0002")
 
-    with pytest.raises(JournalError, match="older version.*connector journal migrate"):
+    with pytest.raises(JournalError, match=r"older version.*connector journal migrate"):
         Journal.open(journal_url, audit_key=KEY)
 
 
@@ -163,7 +168,7 @@ def test_a_journal_gone_read_only_is_found_before_any_effect(tmp_path: Path) -> 
     with Journal.open(f"sqlite:///{tmp_path / 'journal.db'}", audit_key=KEY) as journal:
         execute(journal, "PRAGMA query_only = ON")
 
-        with pytest.raises(JournalError, match="could not be written.*readonly"):
+        with pytest.raises(JournalError, match=r"could not be written.*readonly"):
             journal.ready()
 
 

@@ -45,7 +45,7 @@ def test_a_plan_edited_by_hand_is_refused(journal: Journal, edit: str) -> None:
     journal.keep_plan(plan(revocation()), begin(journal))
     execute(journal, edit)
 
-    with pytest.raises(PlanError, match="edited by hand. Nothing was applied"):
+    with pytest.raises(PlanError, match=r"edited by hand. Nothing was applied"):
         journal.plan("7f3a")
 
 

@@ -1,7 +1,11 @@
 """One run at a time, one applier per identity, and nothing written by whoever lost its lease."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +14,21 @@ from connector.model import LegState, Outcome
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import ChangeKind, MembershipChange, Run
 from tests.reconcile.conftest import OpenJournal
-from tests.reconcile.journal_builders import TODAY, begin, execute, intend, plan, revocation
+from tests.reconcile.journal_builders import KEY, TODAY, begin, execute, intend, plan, revocation
+
+_BEGINS = """
+import sys
+from connector.errors import RunInProgress
+from connector.reconcile.journal import Journal
+from tests.reconcile.journal_builders import begin
+sys.stdin.readline()
+journal = Journal.open(sys.argv[1], audit_key=bytes.fromhex(sys.argv[2]))
+try:
+    print("run", begin(journal).run_id)
+except RunInProgress:
+    print("refused")
+journal.disconnect()
+"""
 
 LONG_AGO = "2020-01-01 00:00:00.000000"
 
@@ -59,7 +77,7 @@ WRITES: dict[str, Callable[[Journal, Run], object]] = {
     "snapshot": lambda journal, run: journal.keep_snapshot(run, TODAY, b"", {}, {}),
     "accept": lambda journal, run: journal.accept_snapshot(1, run),
     "plan": lambda journal, run: journal.keep_plan(plan(), run),
-    "intend": lambda journal, run: intend(journal, run),
+    "intend": intend,
     "record": lambda journal, run: journal.record([], run),
     "attempt": lambda journal, run: journal.attempt([], run),
     "observe": lambda journal, run: journal.observe(run, TODAY, {}, ()),
@@ -184,3 +202,18 @@ def test_a_lost_claim_writes_no_outcome(open_journal: OpenJournal) -> None:
 def test_an_effect_without_run_or_claim_is_not_written(journal: Journal) -> None:
     with pytest.raises(ValueError, match="needs a run or claims"):
         journal.intend(None, "", [revocation()], "alice")
+
+
+def test_of_processes_that_make_the_journal_and_begin_at_once_one_gets_the_run(journal_url: str) -> None:
+    command = [sys.executable, "-c", _BEGINS, journal_url, KEY.hex()]
+    here = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    pipe = subprocess.PIPE
+    children = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=here) for _ in range(3)]
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+
+    said = sorted(child.communicate()[0].strip() for child in children)
+
+    assert said == ["refused", "refused", "run 1"]
