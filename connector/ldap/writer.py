@@ -115,8 +115,8 @@ class Writer:
         if self._words.dialect is Dialect.AD:
             # MS-ADTS 3.1.1.3.1.2.4: named by GUID, a renamed or moved entry is still the one that was judged.
             return self._connection.modify(f"<GUID={account.guid}>", self._words.state, account.state, write.new)
-        # RFC 4528: the whole entry must still be as it was read; an entry of the same name has another CSN. Where we may
-        # not read the CSN nothing matches, and nothing is written.
+        # RFC 4528: the whole entry must still be as it was read; an entry of the same name has another CSN. Where we
+        # may not read the CSN nothing matches, and nothing is written.
         assertion = f"(entryCSN={escape_filter_chars(version)})"
         return self._connection.modify(account.dn, self._words.state, account.state, write.new, assertion)
 
