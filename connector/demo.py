@@ -108,6 +108,7 @@ status = "status"
 membership_type = "membership_type"
 added_on = "added_on"
 last_login = "last_login"
+strategy_match = "strategy_match"
 """
 
 _MARK = "(set)"
@@ -149,14 +150,14 @@ def _portal_database(path: Path, members: list[dict[str, str]]) -> None:
     with sqlite3.connect(path) as db:
         db.execute(
             "CREATE TABLE members (portal TEXT NOT NULL, person_id TEXT NOT NULL, username TEXT, password TEXT, "
-            "status TEXT NOT NULL, membership_type TEXT NOT NULL, added_on TEXT, last_login TEXT)"
+            "status TEXT NOT NULL, membership_type TEXT NOT NULL, added_on TEXT, last_login TEXT, strategy_match TEXT)"
         )
         db.executemany(
-            "INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     m["portal"], m["person_id"], m["username"] or None, _MARK if m["has_password"] == "yes" else None,
-                    m["status"], m["membership_type"], m["added_on"] or None, m["last_login"] or None,
+                    m["status"], m["membership_type"], m["added_on"] or None, m["last_login"] or None, m.get("strategy_match") or None,
                 )
                 for m in members
             ],

@@ -232,7 +232,7 @@ class WorklistPortal:
         waiting = sum(ask.portal == self.name for ask in asks.values())
         level = Level.WARNING if waiting else Level.OK
         remedy = f"Do what {self._worklist} says, then export the accounts again." if waiting else ""
-        return Finding(level, self.name, f"{waiting:,} rows wait on the worklist.", remedy)
+        return Finding(level, self.name, f"Waiting on the worklist: {waiting:,}.", remedy)
 
 
 _PROOF = {

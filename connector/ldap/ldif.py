@@ -18,7 +18,7 @@ from connector.ldap.change_records import append_records, change_record
 from connector.ldap.durable import replace_file
 from connector.ldap.entry import Lens, to_account
 from connector.ldap.ldif_file import Edit, LdifEntry, LdifError, edit, edited, parse
-from connector.ldap.names import dn_key, is_at_or_below
+from connector.ldap.names import DnKey, dn_key, is_below
 from connector.ldap.protection import Group, Protection, member_keys, roots, to_group, with_nested
 from connector.ldap.scope import ScopeSettings
 from connector.ldap.verdict import Write, judge, prove
@@ -129,13 +129,13 @@ class LdifDirectory:
     def _judge(self, batch: Sequence[Item], export: _Export) -> list[Outcome | Write]:
         """Judge every item against the file, and write what is to be written, all of it at once."""
         verdicts: list[Outcome | Write] = []
+        words = self._settings.vocabulary
         edits: dict[str, Edit] = {}
         records: list[bytes] = []
         for item in batch:
             account, entry = export.accounts.get(_planned(item).guid, (None, None))
             verdict = judge(item, account, self._settings.dialect)
             if isinstance(verdict, Write) and entry and verdict.before.guid not in edits:
-                words = self._settings.vocabulary
                 edits[verdict.before.guid] = edit(export.content, entry, words.state, verdict.new)
                 records.append(change_record(entry.dn, words.state, verdict.before.state, verdict.new))
             verdicts.append(verdict)
@@ -163,9 +163,10 @@ class LdifDirectory:
     def _accounts(self, entries: Sequence[LdifEntry]) -> dict[str, tuple[Account, LdifEntry]]:
         words = self._settings.vocabulary
         lens = Lens(self._name, words, self._settings.managed_keys, self._protection(entries))
+        base = self._settings.base_key
         accounts: dict[str, tuple[Account, LdifEntry]] = {}
         for entry in entries:
-            if not _is_person(entry, words.person_class) or not self._is_below_base(entry):
+            if not _is_person(entry, words.person_class) or not self._is_below(entry, base):
                 continue
             try:
                 account = to_account(entry.dn, entry.raw, lens)
@@ -180,10 +181,8 @@ class LdifDirectory:
 
     def _protection(self, entries: Sequence[LdifEntry]) -> Protection:
         settings = self._settings
-        raws = {}
-        for entry in entries:
-            if settings.vocabulary.group_classes & _classes(entry):
-                raws[entry.dn] = entry.raw
+        wanted = settings.vocabulary.group_classes
+        raws = {entry.dn: entry.raw for entry in entries if wanted & _classes(entry)}
         groups = [to_group(dn, raw) for dn, raw in raws.items()]
         start, missing = roots(groups, settings.protected_groups, dn_key(f"CN=Domain Admins,CN=Users,{settings.base}"))
         if missing:
@@ -193,7 +192,7 @@ class LdifDirectory:
                 "Correct protected_groups, or export the groups too.",
             )
 
-        def members_of(group: Group) -> frozenset[tuple[str, ...]]:
+        def members_of(group: Group) -> frozenset[DnKey]:
             raw = raws[group.dn]
             return member_keys([*raw.get("member", ()), *raw.get("uniquemember", ())])
 
@@ -206,9 +205,9 @@ class LdifDirectory:
             mark=settings.mark,
         )
 
-    def _is_below_base(self, entry: LdifEntry) -> bool:
+    def _is_below(self, entry: LdifEntry, base: DnKey) -> bool:
         try:
-            return is_at_or_below(dn_key(entry.dn), self._settings.base_key)
+            return is_below(dn_key(entry.dn), base)
         except ValueError as error:
             raise self._unbelievable(entry.line, f"{entry.dn!r} is no name: {error}", "Export again.") from error
 

@@ -9,10 +9,14 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from connector.ldap.protection import RawAttributes
 
 _ATTRIBUTE = re.compile(rb"^([A-Za-z0-9.-]+(?:;[A-Za-z0-9=*-]+)*):(:|<)?(.*)$", re.DOTALL)
+_LOGICAL = re.compile(rb"[^\n]*\n(?: [^\n]*\n)*")
+_FOLD = re.compile(rb"\r?\n ")
 # RFC 2849: SAFE-STRING; a trailing space would be lost in an editor.
 _SAFE = re.compile(rb"^(?![ :<])[\x01-\x09\x0b\x0c\x0e-\x7f]*(?<! )$")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -72,7 +76,7 @@ def edit(content: bytes, entry: LdifEntry, attribute: str, value: str) -> Edit:
     """
     wanted = attribute.lower().encode()
     lines = list(_logical_lines(content, entry.start, entry.end, entry.line))
-    newline = b"\r\n" if content[: lines[0].end].endswith(b"\r\n") else b"\n"
+    newline = b"\r\n" if content[lines[0].end - 2 : lines[0].end] == b"\r\n" else b"\n"
     for line in lines:
         match = _ATTRIBUTE.match(line.text)
         if match and match.group(1).lower() == wanted:
@@ -99,8 +103,7 @@ def attribute_line(name: str, value: bytes) -> bytes:
     return name.encode("ascii") + b":: " + base64.b64encode(value)
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     """A logical line: continuation lines joined (RFC 2849 note 2), and where it stands in the file."""
 
     text: bytes
@@ -139,27 +142,16 @@ def _records(content: bytes) -> Iterator[list[_Line]]:
 
 
 def _logical_lines(content: bytes, start: int, end: int, number: int) -> Iterator[_Line]:
-    position = start
-    while position < end:
-        first, begin = number, position
-        text, position = _physical(content, position)
+    for match in _LOGICAL.finditer(content, start, end):
+        text = match.group()
+        first = number
         number += 1
-        if text.startswith(b" "):
-            raise LdifError(first, "a line continues nothing")
-        if text:
-            parts = [text]
-            while position < end and content[position : position + 1] == b" ":
-                more, position = _physical(content, position)
-                parts.append(more[1:])
-                number += 1
-            text = b"".join(parts)
-        yield _Line(text, first, begin, position)
-
-
-def _physical(content: bytes, position: int) -> tuple[bytes, int]:
-    end = content.find(b"\n", position)
-    end = len(content) if end < 0 else end
-    return content[position:end].removesuffix(b"\r"), min(end + 1, len(content))
+        if text.startswith((b" ", b"\n ", b"\r\n ")):
+            raise LdifError(first + (not text.startswith(b" ")), "a line continues nothing")
+        if b"\n " in text:
+            number += text.count(b"\n") - 1
+            text = _FOLD.sub(b"", text)
+        yield _Line(text.removesuffix(b"\n").removesuffix(b"\r"), first, match.start(), match.end())
 
 
 def _entry(record: list[_Line]) -> LdifEntry | None:
@@ -194,7 +186,8 @@ def _attribute(line: _Line) -> tuple[str, bytes]:
     match = _ATTRIBUTE.match(line.text)
     if not match:
         raise LdifError(line.number, f"{line.text[:40]!r} is not of the form attribute: value")
-    name, kind, value = match.group(1).decode("ascii").lower(), match.group(2), match.group(3).lstrip(b" ")
+    description, kind, value = match.groups()
+    name, value = _name(description), value.lstrip(b" ")
     if kind == b"<":
         raise LdifError(line.number, f"{name} points to a URL, which is never opened", "Export the values themselves.")
     if kind != b":":
@@ -203,6 +196,11 @@ def _attribute(line: _Line) -> tuple[str, bytes]:
         return name, base64.b64decode(value, validate=True)
     except binascii.Error as error:
         raise LdifError(line.number, f"{name} is not base64") from error
+
+
+@lru_cache(maxsize=1024)
+def _name(description: bytes) -> str:
+    return description.decode("ascii").lower()
 
 
 def _dn(value: bytes, line: int) -> str:

@@ -3,6 +3,7 @@
 The mend in the source comes before the override. Advice never changes anything: every command named here asks again.
 """
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -41,11 +42,11 @@ _ADVICE: Mapping[Hold, tuple[str, tuple[str, ...]]] = {
     ),
     Hold.DISPUTED: (
         "Make it clear whose account it is: correct the employee id in the directory, or link the right one.",
-        ("connector link {who} USERNAME",),
+        ("connector link USERNAME {who}",),
     ),
     Hold.WEAK_MATCH: (
         "Check that the account is this person's; if so, link it or release the row.",
-        ("connector link {who} {username}", _RELEASE),
+        ("connector link {username} {who}", _RELEASE),
     ),
     Hold.UNCLEAR_DATA: ("Correct the enrolment in the admin system; the next run decides again.", ()),
     Hold.STILL_HAS_CHILDREN: (
@@ -78,7 +79,7 @@ _ADVICE: Mapping[Hold, tuple[str, tuple[str, ...]]] = {
 def hold_advice(hold: Hold, whom: Who) -> Advice:
     """Say what to do about one hold."""
     text, commands = _ADVICE[hold]
-    return Advice(text, tuple(c.format(who=whom.typed, hold=hold, username=whom.username) for c in commands))
+    return Advice(text, tuple(c.format(who=whom.typed, hold=hold, username=shlex.quote(whom.username)) for c in commands))
 
 
 def standing_holds(decision: Decision, memory: Memory) -> tuple[Hold, ...]:
@@ -155,7 +156,7 @@ def _missing_member(identity: Identity, portal: PortalRules, decisions: Decision
     if stands or portal.name in decisions.scene.unread_portals:
         return ""
     if not members:
-        return f"a {portal.name} member"
+        return f"membership of {portal.name}"
     if not any(m.enabled for m in members):
-        return f"an enabled {portal.name} member"
-    return f"a {portal.name} username" if not any(m.username for m in members) else f"a {portal.name} password"
+        return f"enabled membership of {portal.name}"
+    return f"a {'password' if any(m.username for m in members) else 'username'} in {portal.name}"

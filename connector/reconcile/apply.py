@@ -202,7 +202,7 @@ def _member(leg: OpenLeg) -> Member:
 def _close_member(leg: OpenLeg) -> CloseMember:
     contact_type = leg.contact_types[0] if leg.contact_types else ""
     before = replace(_member(leg), code=_member(leg).code or leg.code, name=_member(leg).name or leg.name)
-    return CloseMember(before, leg.planned.clear_credential, leg.planned.disable_member, contact_type)
+    return CloseMember(before, leg.planned.clear_credential, leg.planned.disable_member, contact_type, leg.code)
 
 
 Item = TypeVar("Item")

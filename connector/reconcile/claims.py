@@ -23,14 +23,15 @@ class Claims:
     """Who is entitled to what, and which accounts and usernames entitled people claim.
 
     `entitled` maps person_id to portal names. `accounts` maps (directory, guid) to the entitled person_ids that claim
-    it. `directory_users` gives those that claim a folded username of the directory's name space. `carriers` are
-    everybody, entitled or not. `through_directory` names the portals that sign in through the directory.
+    it, `account_users` a folded account name. `carriers` are everybody with a username, entitled or not;
+    `directory_carriers` those of the portals in `through_directory`, which sign in through the directory.
     """
 
     entitled: Mapping[str, frozenset[str]] = field(default_factory=dict)
     accounts: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
-    directory_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    account_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     carriers: Carriers = field(default_factory=dict)
+    directory_carriers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     through_directory: frozenset[str] = frozenset()
 
     def portals_of(self, person_id: str | None) -> frozenset[str]:
@@ -46,7 +47,8 @@ class Claims:
         name = fold(username)
         found = entitled_among(self._carriers(portal, name), self.entitled)
         if portal in self.through_directory:
-            found = found | self.directory_users.get(name, NOBODY)
+            found |= entitled_among(self.directory_carriers.get(name, ()), self.entitled)
+            found |= self.account_users.get(name, NOBODY)
         return found - {person_id or ""}
 
     def is_held_by_another(self, portal: str, username: str, person_id: str | None) -> bool:
@@ -77,6 +79,11 @@ def carriers_of(members: Iterable[Member]) -> Carriers:
     return found
 
 
+def through_directory(portals: Iterable[PortalRules]) -> frozenset[str]:
+    """Give the names of the portals that sign in through the directory."""
+    return frozenset(p.name for p in portals if p.sign_in is SignIn.DIRECTORY)
+
+
 def directory_carriers(carriers: Carriers, through: Container[str]) -> Mapping[str, tuple[str, ...]]:
     """Give, per folded username of a portal that signs in through the directory, the people whose members carry it."""
     found: dict[str, tuple[str, ...]] = {}
@@ -88,11 +95,6 @@ def directory_carriers(carriers: Carriers, through: Container[str]) -> Mapping[s
     return found
 
 
-def through_directory(portals: Iterable[PortalRules]) -> frozenset[str]:
-    """Give the names of the portals that sign in through the directory."""
-    return frozenset(p.name for p in portals if p.sign_in is SignIn.DIRECTORY)
-
-
 def entitlements(
     school: School, portals: Sequence[PortalRules], members_of: Mapping[str, Sequence[Member]]
 ) -> dict[str, frozenset[str]]:
@@ -100,8 +102,7 @@ def entitlements(
     found: dict[str, frozenset[str]] = {}
     alike: dict[frozenset[str], frozenset[str]] = {}  # thousands are entitled to the same portals: one set serves all
     for portal in portals:
-        for person_id in _candidates(portal, school, members_of):
-            mine = [m for m in members_of.get(person_id, ()) if m.portal == portal.name]
+        for person_id, mine in _candidates(portal, school, members_of):
             if is_entitled(school, portal, person_id, mine):
                 names = found.get(person_id, NOBODY) | {portal.name}
                 found[person_id] = alike.setdefault(names, names)
@@ -110,15 +111,15 @@ def entitlements(
 
 def _candidates(
     portal: PortalRules, school: School, members_of: Mapping[str, Sequence[Member]]
-) -> Iterable[str]:
-    """Give everybody a strategy could say yes to: nobody else need be asked."""
+) -> Iterable[tuple[str, Sequence[Member]]]:
+    """Give everybody a strategy could say yes to, with their members where those decide: nobody else need be asked."""
     match portal.strategy:
         case Strategy.CONTACTS:
-            return school.relationships
+            return ((person_id, ()) for person_id in school.relationships)
         case Strategy.SECURITY_ROLES:
-            return school.grants
+            return ((person_id, ()) for person_id in school.grants)
         case _:
-            return members_of
+            return ((p, [m for m in members if m.portal == portal.name]) for p, members in members_of.items())
 
 
 def claims_of(
@@ -130,16 +131,12 @@ def claims_of(
 ) -> Claims:
     """Work out every claim. `named` gives each account with everybody whom it names on any level."""
     entitled = entitlements(school, portals, members_of)
-    through = through_directory(portals)
-    users = {
-        name: claiming
-        for name, people in directory_carriers(carriers, through).items()
-        if (claiming := entitled_among(people, entitled))
-    }
     accounts: dict[tuple[str, str], frozenset[str]] = {}
+    users: dict[str, frozenset[str]] = {}
     for account, people in named:
         if claiming := entitled_among(people, entitled):
             accounts[account.directory, account.guid] = claiming
             name = fold(account.username)
-            users[name] = users.get(name, NOBODY) | claiming
-    return Claims(entitled, accounts, users, carriers, through)
+            users[name] = users[name] | claiming if name in users else claiming
+    through = through_directory(portals)
+    return Claims(entitled, accounts, users, carriers, directory_carriers(carriers, through), through)

@@ -5,7 +5,7 @@ portal that signs in through the directory, then an e-mail that exactly one pers
 on one level make the identity disputed. Nothing is ever guessed past that.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -91,7 +91,7 @@ class _Match:
 def correlate(snapshot: Snapshot, school: School, portals: Sequence[PortalRules], memory: Memory) -> Correlation:
     """Match every account, member and session of a snapshot to a person."""
     members = [m for reading in snapshot.portals for m in reading.members]
-    carriers, through = carriers_of(members), through_directory(portals)
+    carriers, through = {**_remembered(snapshot, memory), **carriers_of(members)}, through_directory(portals)
     usernames = directory_carriers(carriers, through)
     matches = [m for reading in snapshot.directories for m in _match_all(reading, school, usernames, memory)]
     of_person = grouped((m for m in matches if m.person_id), attrgetter("person_id"))
@@ -102,6 +102,15 @@ def correlate(snapshot: Snapshot, school: School, portals: Sequence[PortalRules]
     orphans, unmanaged = _orphans(matches, sessions)
     claims = claims_of(school, portals, members_of, carriers, ((m.account, m.named) for m in matches))
     return Correlation((*identities, *orphans), claims, tuple(_link_moves(matches, memory)), unmanaged)
+
+
+def _remembered(snapshot: Snapshot, memory: Memory) -> Carriers:
+    """Give who last carried the usernames of portals that did not answer: what they claim is not up for grabs."""
+    missing = snapshot.unread_names("portal")
+    if not missing:
+        return {}
+    users = ((portal, user, person) for (portal, user), person in memory.users.items() if portal in missing)
+    return carriers_of(Member(portal, person, user) for portal, user, person in users)
 
 
 def _identities(
@@ -126,27 +135,27 @@ def _identities(
 def _match_all(
     reading: AccountsReading, school: School, usernames: Mapping[str, Sequence[str]], memory: Memory
 ) -> Iterable[_Match]:
-    counts: dict[str, int] = defaultdict(int)
-    for account in reading.accounts:
-        if account.email:
-            counts[fold(account.email)] += 1
-    for account in reading.accounts:
+    mails = [fold(a.email) if a.email else "" for a in reading.accounts]
+    shared = Counter(mails)
+    for account, mail in zip(reading.accounts, mails, strict=True):
         holders = school.by_code.get(fold(account.employee_id), ()) if account.employee_id else ()
         named = usernames.get(fold(account.username), ())
-        mailed = _mail_match(account, school, counts)
-        linked = memory.links.get((account.directory, account.guid), "")
-        everybody = tuple(dict.fromkeys((linked, *holders, *named, *mailed) if linked else (*holders, *named, *mailed)))
-        if linked:
+        mailed = school.by_email.get(mail, ()) if mail and shared[mail] == 1 else ()
+        if len(mailed) > 1:  # an e-mail proves nothing unless exactly one person and one account have it
+            mailed = ()
+        if linked := memory.links.get((account.directory, account.guid), ""):
+            everybody = tuple(dict.fromkeys((linked, *holders, *named, *mailed)))
             yield _follow_link(account, linked, holders, everybody, school)
         else:
-            yield _match(account, (holders, named, mailed), everybody)
+            yield _match(account, (holders, named, mailed))
 
 
 _LEVELS = (MatchLevel.EMPLOYEE_ID, MatchLevel.USERNAME, MatchLevel.EMAIL)
 
 
-def _match(account: Account, candidates: Sequence[Sequence[str]], everybody: tuple[str, ...]) -> _Match:
+def _match(account: Account, candidates: Sequence[Sequence[str]]) -> _Match:
     """Match on the first level that names anybody: one person, or a dispute."""
+    everybody = tuple(dict.fromkeys(person for people in candidates for person in people))
     for level, people in zip(_LEVELS, candidates, strict=True):
         if len(people) == 1:
             return _Match(account, people[0], level, everybody)
@@ -154,15 +163,6 @@ def _match(account: Account, candidates: Sequence[Sequence[str]], everybody: tup
             why = f"{account.username} has {len(people)} candidates by {level}"
             return _Match(account, people[0], level, everybody, why, tuple(people))
     return _Match(account)
-
-
-def _mail_match(account: Account, school: School, counts: Mapping[str, int]) -> Sequence[str]:
-    """Give the one person who has an account's e-mail, where no other person and no other account has it."""
-    if not account.email:
-        return ()
-    mail = fold(account.email)
-    people = school.by_email.get(mail, ())
-    return people if len(people) == 1 and counts[mail] == 1 else ()
 
 
 def _follow_link(
@@ -174,14 +174,17 @@ def _follow_link(
     same = [h for h in holders if h in school.same_human(linked)]
     if len(same) == 1 and len(holders) == 1:
         return _Match(account, same[0], MatchLevel.LINK, everybody)
-    theirs = f"its employee id {account.employee_id} is {', '.join(holders)}'s"
+    theirs = f"its employee id {account.employee_id} is {', '.join(sorted(holders))}'s"
     why = f"{account.username} is linked to {linked} but {theirs}"
     return _Match(account, linked, MatchLevel.LINK, everybody, why, (linked, *holders))
 
 
 def _disputes(matches: Iterable[_Match], of_person: Mapping[str, Sequence[_Match]]) -> dict[str, str]:
     """Give why each disputed person is: several candidates for an account, or several accounts on one level."""
-    found = {person: m.disputed for m in matches if m.disputed for person in m.candidates}
+    found: dict[str, str] = {}
+    for match in matches:
+        for person in match.candidates:
+            found[person] = min(match.disputed, found.get(person, match.disputed))
     for person_id, mine in of_person.items():
         if len(mine) > 1 and (why := _several_on_one_level(mine)):
             found.setdefault(person_id, why)
@@ -192,10 +195,14 @@ def _several_on_one_level(matches: Iterable[_Match]) -> str:
     levels: dict[tuple[str, MatchLevel | None], list[str]] = defaultdict(list)
     for match in matches:
         levels[match.account.directory, match.by].append(match.account.username)
-    for (directory, level), names in levels.items():
-        if len(names) > 1:
-            return f"{len(names)} accounts in {directory} match by {level}: {', '.join(sorted(names))}"
-    return ""
+    return min(
+        (
+            f"{len(names)} accounts in {directory} match by {level}: {', '.join(sorted(names))}"
+            for (directory, level), names in levels.items()
+            if len(names) > 1
+        ),
+        default="",
+    )
 
 
 def _orphans(matches: Iterable[_Match], sessions: Mapping[str, Sequence[Session]]) -> tuple[list[Identity], int]:

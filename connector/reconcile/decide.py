@@ -87,8 +87,9 @@ def is_subject(identity: Identity, scene: Scene) -> bool:
     """Say whether an identity is decided at all."""
     if identity.key in scene.school.relationships or identity.person_id is None:
         return True
-    governed = {p.name for p in scene.governed}
-    if any(m.portal in governed for m in identity.members) or any(s.portal in governed for s in identity.sessions):
+    if identity.sessions and any(s.portal in scene.governed_names for s in identity.sessions):
+        return True
+    if any(m.portal in scene.governed_names for m in identity.members):
         return True
     student = identity.key in scene.school.student_records
     return not student and any(a.account.managed for a in identity.accounts)
@@ -137,8 +138,8 @@ def _part_missing(identity: Identity, portal: PortalRules, scene: Scene) -> bool
 
 
 def _record_stands(identity: Identity, scene: Scene) -> bool:
-    governed = {p.name for p in scene.governed}
-    return any(m.portal in governed for m in identity.members) or any(a.account.managed for a in identity.accounts)
+    member_stands = any(m.portal in scene.governed_names for m in identity.members)
+    return member_stands or any(a.account.managed for a in identity.accounts)
 
 
 def _decide(

@@ -1,8 +1,12 @@
-"""What of an identity lives, and what may be closed: members, accounts, and the session users that are its own. Pure."""
+"""What of an identity lives, and what may be closed. Pure.
+
+Members, accounts, and the session users that are the identity's own; never what an entitled person claims.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from connector.model import Account, Member, SessionKey
 from connector.policy import PortalRules, SignIn, Strategy
@@ -13,9 +17,9 @@ from connector.reconcile.school import School
 from connector.reconcile.text import fold
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scene:
-    """Everything a decision about one identity looks at."""
+    """Everything a decision about one identity looks at, and what its portals have in common, worked out once."""
 
     school: School
     claims: Claims
@@ -24,10 +28,25 @@ class Scene:
     unread_portals: tuple[str, ...] = ()
     unread_directories: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def governed(self) -> tuple[PortalRules, ...]:
         """The portals where a mismatch leads to a joint revocation."""
         return tuple(p for p in self.portals if p.governed)
+
+    @cached_property
+    def governed_names(self) -> frozenset[str]:
+        """The names of the governed portals."""
+        return frozenset(p.name for p in self.governed)
+
+    @cached_property
+    def account_portals(self) -> frozenset[str]:
+        """The names of the portals that need a directory account."""
+        return frozenset(p.name for p in self.portals if p.needs_directory_account)
+
+    @cached_property
+    def through_directory(self) -> tuple[str, ...]:
+        """The names of the portals that sign in through the directory, in the config's order."""
+        return tuple(p.name for p in self.portals if p.sign_in is SignIn.DIRECTORY)
 
 
 def credential_stands(member: Member, portal: PortalRules) -> bool:
@@ -49,18 +68,21 @@ def session_lives(identity: Identity, portal: str, claims: Claims) -> bool:
 
 def closing_portals(identity: Identity, scene: Scene) -> tuple[str, ...]:
     """Give the governed portals the identity is not entitled to where something lives, in the config's order."""
+    if not identity.members and not identity.sessions:
+        return ()
     entitled = scene.claims.portals_of(identity.person_id)
-    return tuple(
+    return tuple([
         p.name
         for p in scene.governed
-        if p.name not in entitled and not _undecided(identity, p, scene) and _lives_in(identity, p.name, scene.claims)
-    )
+        if p.name not in entitled and _lives_in(identity, p.name, scene.claims) and not _undecided(identity, p, scene)
+    ])
 
 
 def _lives_in(identity: Identity, portal: str, claims: Claims) -> bool:
-    return any(m.credential_lives or m.enabled for m in identity.members if m.portal == portal) or (
-        bool(identity.sessions) and session_lives(identity, portal, claims)
-    )
+    for member in identity.members:
+        if member.portal == portal and (member.enabled or member.credential_lives):
+            return True
+    return bool(identity.sessions) and session_lives(identity, portal, claims)
 
 
 def _undecided(identity: Identity, portal: PortalRules, scene: Scene) -> bool:
@@ -73,8 +95,7 @@ def _undecided(identity: Identity, portal: PortalRules, scene: Scene) -> bool:
 
 def account_is_needed(identity: Identity, scene: Scene) -> bool:
     """Say whether any portal that needs a directory account is entitled."""
-    entitled = scene.claims.portals_of(identity.person_id)
-    return any(p.needs_directory_account and p.name in entitled for p in scene.portals)
+    return not scene.account_portals.isdisjoint(scene.claims.portals_of(identity.person_id))
 
 
 def closable_accounts(identity: Identity, scene: Scene) -> tuple[Account, ...]:
@@ -141,7 +162,7 @@ def _is_own(portal: str, name: str, identity: Identity, claims: Claims) -> bool:
 
 def _username_places(identity: Identity, scene: Scene) -> dict[tuple[str, str], None]:
     """Give every (portal, username) under which the identity may be signed in."""
-    through = [p.name for p in scene.portals if p.sign_in is SignIn.DIRECTORY]
+    through = scene.through_directory
     directory_names = [a.account.username for a in identity.accounts]
     places: dict[tuple[str, str], None] = {}
     for member in identity.members:

@@ -50,8 +50,14 @@ def last_day_of_access(enrolment: Enrolment, rules: Rules) -> date:
 
 def attendance(enrolments: Sequence[Enrolment], rules: Rules, as_of: date) -> Attendance:
     """Say whether a student with these enrolments is at the school on `as_of`, grace and bridged gaps included."""
-    known = [e for e in enrolments if not is_unknown(e)]
-    if any(_covers(e, rules, as_of) for e in known) or (len(known) > 1 and _bridged(known, rules, as_of)):
+    known = []
+    for enrolment in enrolments:
+        if is_unknown(enrolment):
+            continue
+        if _covers(enrolment, rules, as_of):
+            return Attendance.YES
+        known.append(enrolment)
+    if len(known) > 1 and _bridged(known, rules, as_of):
         return Attendance.YES
     return Attendance.UNKNOWN if len(known) < len(enrolments) else Attendance.NO
 

@@ -15,7 +15,7 @@ from connector.reconcile.decide import Decision, Decisions
 from connector.reconcile.doors import claimed_usernames
 from connector.reconcile.memory import Memory
 from connector.reconcile.sign_in_now import is_expired
-from connector.reconcile.standing_words import Part, entitled_because, person_parts, standing_parts
+from connector.reconcile.standing_words import Part, concerns, entitled_because, person_parts, standing_parts
 from connector.reconcile.wording import (
     ACCESS_ENDED,
     clean,
@@ -99,9 +99,8 @@ def _fact(part: Part) -> Fact:
 
 def _entitlement(identity: Identity, portal: PortalRules, decisions: Decisions, discreet: bool) -> Section:
     entitled = portal.name in decisions.scene.claims.portals_of(identity.person_id)
-    concerned = entitled or portal.governed or bool(identity.members_of(portal.name))
     title = f"Portal {portal.name} ({portal.strategy}{', governed' if portal.governed else ''})"
-    if not concerned:
+    if not concerns(portal, identity, decisions):
         return Section(title, ())
     why = f": {entitled_because(decisions, identity, portal)}" if entitled else ""
     verdict = Fact(f"{'entitled' if entitled else 'not entitled'}{why}", entitled)
@@ -141,7 +140,7 @@ def _account_fact(linked: Linked, decisions: Decisions) -> Fact:
     parts = [f"{account.directory}: {account.username}", "enabled" if account.enabled else "disabled"]
     parts.append(f"matched by {linked.by}")
     parts += [text for text in _account_notes(account, decisions) if text]
-    return Fact(f"{clean(', '.join(parts))} ({clean(account.dn)})", account.enabled)
+    return Fact(f"{clean(', '.join(parts))} ({clean(account.dn)}, GUID {account.guid})", account.enabled)
 
 
 def _account_notes(account: Account, decisions: Decisions) -> Iterable[str]:

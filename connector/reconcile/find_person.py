@@ -22,6 +22,7 @@ _MARKS_INSIDE_NAMES = str.maketrans("", "", "'`\u00b4\u2018\u2019\u02bc")
 _SHORTEST_MOBILE = 6
 _NATIONAL_DIGITS = 8
 _NEAREST = 5
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,20 @@ def find(decisions: Decisions, text: str) -> tuple[Found, ...]:
         if hits:
             return _found(hits, by, decisions, decided)
     raise _unknown(decisions, typed)
+
+
+def find_one(decisions: Decisions, text: str) -> Decision:
+    """Give the one decision that answers. Raises UnknownPerson where nobody or several do, or nothing is decided."""
+    found = find(decisions, text)
+    decided = [f.decision for f in found if f.decision]
+    if len(decided) == 1:
+        return decided[0]
+    if decided:
+        named = [f"{f.label}, id {f.key}" for f in found if f.decision][:_MOST_NAMED]
+        more = f" and {len(decided) - len(named)} more" if len(decided) > len(named) else ""
+        told = f"{len(decided)} people answer to {clean(text)!r}: {'; '.join(named)}{more}."
+        raise UnknownPerson(told, "Give the contact code or the id.")
+    raise UnknownPerson(f"{found[0].label} is nobody's contact and in no governed portal.", "Nothing is decided there.")
 
 
 def _found(

@@ -40,43 +40,41 @@ class _Groups:
 
 
 def same_humans(
-    people: Sequence[Person], codes: Mapping[str, Sequence[str]], student_records: frozenset[str]
+    people: Mapping[str, Person],
+    codes: Mapping[str, Sequence[str]],
+    mails: Mapping[str, Sequence[str]],
+    student_records: frozenset[str],
 ) -> dict[str, tuple[str, ...]]:
     """Give, for each person_id that is not alone, all person_ids of the same human (itself included).
 
-    `codes` maps each folded contact code to the person_ids that hold it today.
+    `codes` maps each folded contact code to the person_ids that hold it today, `mails` each folded non-blank e-mail.
     """
     groups = _Groups()
-    _join_by_mail_and_name(people, student_records, groups)
-    by_id = {p.person_id: p for p in people}
-    for person in people:
+    for sharing in mails.values():
+        if len(sharing) > 1:
+            _join_by_name([people[p] for p in sharing if p not in student_records], groups)
+    for person in people.values():
         if person.previous_codes and person.person_id not in student_records:
             for code in person.previous_codes:
-                _join_by_code(person, codes.get(fold(code), ()), by_id, student_records, groups)
-    return groups.members(p.person_id for p in people)
+                _join_by_code(person, codes.get(fold(code), ()), people, student_records, groups)
+    return groups.members(people)
 
 
-def _join_by_mail_and_name(people: Sequence[Person], student_records: frozenset[str], groups: _Groups) -> None:
-    first_with: dict[str, Person] = {}
-    named: dict[tuple[str, str], str] = {}
-    for person in people:
-        if not person.email or person.person_id in student_records or not (mail := fold(person.email)):
-            continue
-        first = first_with.setdefault(mail, person)
-        if first is person:  # names are compared only where a mailbox is shared
-            continue
-        for one in (first, person):
-            name = fold(one.name)
-            before = named.setdefault((mail, name), one.person_id) if name else one.person_id
-            if before != one.person_id:
-                groups.join(before, one.person_id)
+def _join_by_name(sharing: Iterable[Person], groups: _Groups) -> None:
+    """Join those who share a mailbox and a full name."""
+    first_with: dict[str, str] = {}
+    for person in sharing:
+        if name := fold(person.name):
+            first = first_with.setdefault(name, person.person_id)
+            if first != person.person_id:
+                groups.join(first, person.person_id)
 
 
 def _join_by_code(
-    person: Person, holders: Sequence[str], by_id: Mapping[str, Person], students: frozenset[str], groups: _Groups
+    person: Person, holders: Sequence[str], people: Mapping[str, Person], students: frozenset[str], groups: _Groups
 ) -> None:
     others = [h for h in holders if h != person.person_id]
     for other in others:
-        taken = any(by_id[h].status is PersonStatus.ACTIVE for h in others if h != other)
+        taken = any(people[h].status is PersonStatus.ACTIVE for h in others if h != other)
         if not taken and other not in students:
             groups.join(person.person_id, other)

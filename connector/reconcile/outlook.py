@@ -14,7 +14,7 @@ from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decision, Decisions
 from connector.reconcile.entitlement import may_be_entitled
 from connector.reconcile.memory import Memory
-from connector.reconcile.standing_words import what_would_entitle
+from connector.reconcile.standing_words import concerns, what_would_entitle
 from connector.reconcile.wording import clean, day, listed, who
 
 
@@ -27,8 +27,7 @@ def outlook(decision: Decision, decisions: Decisions, memory: Memory, discreet: 
 
 
 def _shown(identity: Identity, decisions: Decisions) -> list[PortalRules]:
-    """The portals worth talking about: governed ones, and those the person is in."""
-    return [p for p in decisions.scene.portals if p.governed or identity.members_of(p.name)]
+    return [p for p in decisions.scene.portals if concerns(p, identity, decisions)]
 
 
 def _by_time(identity: Identity, decisions: Decisions) -> Iterable[str]:
@@ -76,4 +75,4 @@ def _by_data(identity: Identity, decisions: Decisions, discreet: bool) -> Iterab
     for portal in _shown(identity, decisions):
         if portal.name not in entitled:
             for way in what_would_entitle(decisions, identity, portal, discreet):
-                yield f"{portal.name}: entitled if {way}"
+                yield f"{portal.name}: entitled when {way}"

@@ -111,7 +111,7 @@ class School:
     @cached_property
     def humans(self) -> Mapping[str, tuple[str, ...]]:
         """For each record that is not alone: all records of the same human."""
-        return same_humans(self.reading.people, self.by_code, self.student_records)
+        return same_humans(self.people, self.by_code, self.by_email, self.student_records)
 
     def same_human(self, person_id: str) -> tuple[str, ...]:
         """Give the other records of the same human."""

@@ -172,11 +172,22 @@ def what_would_entitle(
     return tuple(dict.fromkeys(" and ".join(dict.fromkeys([*first, *way])) for way in ways if first or way))
 
 
+def concerns(portal: PortalRules, identity: Identity, decisions: Decisions) -> bool:
+    """Say whether a portal is worth a word about somebody: not the staff portal of a parent who never was staff."""
+    person_id = identity.person_id or ""
+    if portal.name in decisions.scene.claims.portals_of(person_id) or identity.members_of(portal.name):
+        return True
+    if portal.strategy is Strategy.SECURITY_ROLES:
+        wanted = {fold(role) for role in portal.roles}
+        return any(fold(g.role) in wanted for g in decisions.school.grants.get(person_id, ()))
+    return portal.governed and portal.strategy is Strategy.CONTACTS
+
+
 def _from_nothing(portal: PortalRules) -> str:
     match portal.strategy:
         case Strategy.CONTACTS:
-            return "a current relationship to a student at the school with a flagged contact type"
+            return "there is a current relationship to a student at the school with a flagged contact type"
         case Strategy.SECURITY_ROLES:
-            return f"the role {' or '.join(portal.roles)} in force"
+            return f"the role {' or '.join(portal.roles)} is in force"
         case _:
-            return "an enabled membership, made in the portal"
+            return "the portal itself has an enabled membership"

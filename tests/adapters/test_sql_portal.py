@@ -1,12 +1,8 @@
 """SQL portals: a database's own types and rules, somebody else writing at the same time, and connections that break."""
 
-import select
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +16,7 @@ from connector.adapters.sql_portal_settings import SqlPortalSettings
 from connector.errors import ConfigError, SourceError
 from connector.interfaces import Site
 from connector.model import CloseMember, LegState, Level, Member, MemberStatus, OpenMember
+from tests.servers.answer_lost import AnswerLost
 from tests.servers.postgres import PostgresServer
 
 GUARDIANS = """
@@ -64,8 +61,8 @@ class Guardians:
 
     def put(self, *persons: int, portal: str = "engage") -> None:
         for person in persons:
-            values = f"({person}, '{portal}', 'u{person}', 'x')"
-            self.run("INSERT INTO guardian (person, portal, username, hash) VALUES " + values)
+            values = (person, portal, f"u{person}")
+            self.other.execute("INSERT INTO guardian (person, portal, username, hash) VALUES (%s, %s, %s, 'x')", values)
 
     def portal(self, **changes: Any) -> SqlPortal:
         settings = SqlPortalSettings(
@@ -209,57 +206,11 @@ def test_a_closing_whose_answer_is_lost_is_read_back_and_not_sent_again(guardian
     with AnswerLost(guardians.server.port) as wire:
         portal = guardians.portal(url=f"postgresql://postgres@127.0.0.1:{wire.port}/{guardians.name}")
         (outcome,) = portal.close(planned)
+        portal.disconnect()
 
     assert outcome.state is LegState.CLOSED
     assert "the answer was lost" in outcome.detail
     assert guardians.run("SELECT count(*) FROM sent") == [(1,)]
-
-
-class AnswerLost:
-    """A wire to a PostgreSQL that breaks once: when an UPDATE has been committed, before the client hears of it."""
-
-    def __init__(self, port: int) -> None:
-        self._server_port = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._broken = False
-        self._threads: list[threading.Thread] = []
-
-    def __enter__(self) -> "AnswerLost":
-        self._start(self._accept)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Waking accept(): closing a listener does not.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(5)
-
-    def _start(self, target: Callable[..., None], *arguments: object) -> None:
-        self._threads.append(threading.Thread(target=target, args=arguments, daemon=True))
-        self._threads[-1].start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self._start(self._carry, client, socket.create_connection(("127.0.0.1", self._server_port)))
-
-    def _carry(self, client: socket.socket, server: socket.socket) -> None:
-        updated = False
-        with client, server:
-            while True:
-                ready, _, _ = select.select([client, server], [], [], 10)
-                for end in ready or [client]:
-                    data = end.recv(65536) if ready else b""
-                    if not data:
-                        return
-                    (server if end is client else client).sendall(data)
-                    updated = updated or (end is client and b"UPDATE guardian" in data)
-                    if end is client and updated and b"COMMIT" in data and not self._broken:
-                        self._broken = bool(server.recv(65536))
-                        return
 
 
 def test_a_connection_that_breaks_between_two_calls_is_made_again(guardians: Guardians) -> None:

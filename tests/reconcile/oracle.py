@@ -41,6 +41,11 @@ def same(left: str, right: str) -> bool:
     return bool(left.strip()) and left.strip().casefold() == right.strip().casefold()
 
 
+def digits(number: str) -> str:
+    """Leave out how a telephone number is written."""
+    return "".join(c for c in number if c.isdigit())
+
+
 class Oracle:
     """One school, as of one day."""
 
@@ -286,8 +291,9 @@ class Oracle:
         linked = {
             pid
             for a in self.accounts
-            if a.managed
-            for pid in self.matched[a.directory, a.guid][1]
+            for level, found, unsure in [self.matched[a.directory, a.guid]]
+            if a.managed and not unsure
+            for pid in found
             if not self.is_student(pid)
         }
         signed_in = {
@@ -517,7 +523,7 @@ class Oracle:
         students = {r.student_id for r in self.mine(pid)} & {r.student_id for r in self.mine(other)}
         return (
             same(left.email, right.email)
-            or same(left.mobile, right.mobile)
+            or same(digits(left.mobile), digits(right.mobile))
             or (bool(students) and same(left.given_name, right.given_name))
         )
 

@@ -1,0 +1,163 @@
+"""What every verb of the command line shares: the options all of them take, and how refusals become exit codes.
+
+It decides nothing and opens nothing. A usage error exits 1, never click's 2: 2 means that changes are pending.
+"""
+
+import contextlib
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from connector.cli.call import Call, Format
+from connector.errors import ConnectorError
+from connector.reconcile.wording import clean
+
+_OPTIONS_TITLE = "Options of every verb"
+
+
+class Day(click.ParamType):
+    """A date, as 2026-11-21."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Read an ISO 8601 calendar date."""
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{clean(str(value))!r} is not a date such as 2026-11-21.", param, ctx)
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Keep an option of every verb where it was given: before the verb, after it, or both (the later one wins)."""
+    if value is not None and value is not False:
+        setattr(ctx.ensure_object(Call), str(param.name), value)
+    return value
+
+
+def _shared() -> list[click.Parameter]:
+    """Make the options that are accepted before and after every verb."""
+    texts = {
+        "config": "The school's config file [env: CONNECTOR_CONFIG; default: ./config.toml].",
+        "format": "How the answer is written.",
+        "as_of": "Decide as of this day instead of today.",
+        "debug": "Show the traceback of an error nobody foresaw.",
+    }
+    return [
+        click.Option(["--config"], type=click.Path(path_type=Path), metavar="FILE", help=texts["config"], **_KEPT),
+        click.Option(["--format"], type=click.Choice([f.value for f in Format]), help=texts["format"], **_KEPT),
+        click.Option(["--as-of"], type=Day(), metavar="DATE", help=texts["as_of"], **_KEPT),
+        click.Option(["--debug"], is_flag=True, help=texts["debug"], **_KEPT),
+    ]
+
+
+_KEPT: dict[str, Any] = {"expose_value": False, "callback": _remember}
+
+
+class Verb(click.Command):
+    """A verb: takes the shared options too, and returns its exit code."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params = [*self.params, *_shared()]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verb's own options first, then those of every verb."""
+        common = {option.name for option in _shared()}
+        records = [(p.name in common, r) for p in self.get_params(ctx) if (r := p.get_help_record(ctx)) is not None]
+        for title, shared in (("Options", False), (_OPTIONS_TITLE, True)):
+            if mine := [record for is_shared, record in records if is_shared is shared]:
+                with formatter.section(title):
+                    formatter.write_dl(mine)
+
+
+class Group(click.Group):
+    """Verbs about one noun."""
+
+    command_class = Verb
+    group_class = type
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List verbs in the order in which they were added."""
+        return list(self.commands)
+
+
+class Root(Group):
+    """The command line itself. Whatever goes wrong below ends here as a sentence and an exit code."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params = [*self.params, *_shared()]
+        self.chapters: dict[str, list[str]] = {}
+
+    def add_chapter(self, title: str, verbs: Sequence[click.Command]) -> None:
+        """Add verbs that stand together in the help."""
+        for verb in verbs:
+            self.add_command(verb)
+        self.chapters[title] = [verb.name or "" for verb in verbs]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs chapter by chapter."""
+        for title, names in self.chapters.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=90)) for name in names])
+
+    def main(  # type: ignore[override] # click overloads it by standalone_mode; the return type is the same
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **settings: Any
+    ) -> Any:
+        """Parse, call one verb, and end with its exit code."""
+        words = list(sys.argv[1:] if args is None else args)
+        call = settings.pop("obj", None) or Call()
+        call.words = tuple(words)
+        alone = settings.pop("standalone_mode", True)
+        _write_any_character()
+        run = super().main
+        code = _guarded(lambda: run(words, prog_name or "connector", standalone_mode=False, obj=call, **settings), call)
+        if alone:
+            sys.exit(code)
+        return code
+
+
+def _guarded(run: Callable[[], Any], call: Call) -> int:
+    """Turn every way to fail into a sentence on stderr and an exit code. Nothing is shown as a traceback unasked."""
+    try:
+        return int(run() or 0)
+    except click.ClickException as error:
+        error.show()
+        return 1
+    except click.Abort:
+        _complain("Stopped. What was intended is in the journal and is not lost.", "To finish it: connector resume")
+        return 1
+    except ConnectorError as error:
+        _complain(error.message, error.remedy)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last resort: an administrator never sees a traceback unasked
+        if call.debug:
+            traceback.print_exception(error)
+        what = f"The connector failed in a way nobody foresaw ({type(error).__name__})."
+        _complain(what, "Please report it, with what this prints: the same command with --debug")
+        return 1
+    finally:
+        call.end()
+
+
+def _complain(message: str, remedy: str) -> None:
+    for line in (*message.splitlines(), *remedy.splitlines()):
+        click.echo(clean(line), err=True)
+
+
+def _write_any_character() -> None:
+    """Write UTF-8 into files and pipes on every system; a terminal that lacks a character shows another, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            if stream.isatty():
+                stream.reconfigure(errors="replace")  # type: ignore[union-attr] # suppressed: a stream that is none
+            else:
+                stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr] # as above
