@@ -37,7 +37,7 @@ _RELEASE = "connector release {who} --hold {hold}"
 
 _ADVICE: Mapping[Hold, tuple[str, tuple[str, ...]]] = {
     Hold.PROTECTED: (
-        "The account is protected, never disabled from here: take it out of the protected group, or disable it by hand.",
+        "The account is protected and never disabled here: take it out of the protected group, or disable it by hand.",
         (),
     ),
     Hold.DISPUTED: (
@@ -79,7 +79,8 @@ _ADVICE: Mapping[Hold, tuple[str, tuple[str, ...]]] = {
 def hold_advice(hold: Hold, whom: Who) -> Advice:
     """Say what to do about one hold."""
     text, commands = _ADVICE[hold]
-    return Advice(text, tuple(c.format(who=whom.typed, hold=hold, username=shlex.quote(whom.username)) for c in commands))
+    username = shlex.quote(whom.username)
+    return Advice(text, tuple(c.format(who=whom.typed, hold=hold, username=username) for c in commands))
 
 
 def standing_holds(decision: Decision, memory: Memory) -> tuple[Hold, ...]:

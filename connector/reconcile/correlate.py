@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from connector.model import Account, AccountsReading, MatchLevel, Member, Person, Session
 from connector.policy import PortalRules
-from connector.reconcile.claims import Claims, carriers_of, claims_of, directory_carriers, through_directory
+from connector.reconcile.claims import Carriers, Claims, carriers_of, claims_of, directory_carriers, through_directory
 from connector.reconcile.memory import Memory
 from connector.reconcile.school import School, grouped
 from connector.reconcile.session_owner import Known, account_key, session_owners

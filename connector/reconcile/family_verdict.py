@@ -57,11 +57,13 @@ def _wrong_record(decision: Decision, decisions: Decisions) -> Iterable[Cause]:
     for name, people in claimed_usernames(decision.identity, decisions.scene).items():
         owner = listed(sorted(label_of(decisions, p) for p in people))
         text = f"The username {clean(name)} stands on {called.label}'s record; it is {owner}'s."
-        yield Cause(Verdict.FIX_THE_DATA, called.key, text, (f"Enter the username on {owner}'s record in the portal.",))
+        step = f"Enter the username on {owner}'s record in the portal."
+        yield Cause(Verdict.FIX_THE_DATA, called.key, text, (step,))
         return
     if Reason.NO_RELATIONSHIP in decision.reasons and Reason.SUPERSEDED not in decision.reasons:
         text = f"{called.label} has a username and no relationship to any student: usually typed on the wrong record."
-        yield Cause(Verdict.FIX_THE_DATA, called.key, text, ("Relate the contact to its student, or let the row close.",))
+        step = "Relate the contact to its student, or let the row close."
+        yield Cause(Verdict.FIX_THE_DATA, called.key, text, (step,))
 
 
 def _disputed(decision: Decision, _decisions: Decisions) -> Iterable[Cause]:
@@ -91,7 +93,7 @@ def _successor(decision: Decision, _decisions: Decisions) -> Iterable[Cause]:
     if Hold.POSSIBLE_SUCCESSOR in decision.holds:
         why = next(e.text for e in decision.evidence if e.about == Hold.POSSIBLE_SUCCESSOR)
         text = f"Perhaps two records of one person, not proven: {clean(why)}."
-        step = f"If it is one person: enter {called.code} as a previous code of the new record, or give both one e-mail."
+        step = f"If it is one person: enter {called.code} as a previous code of the new record."
         release = f"If not: connector release {called.typed} --hold {Hold.POSSIBLE_SUCCESSOR}"
         yield Cause(Verdict.FIX_THE_DATA, called.key, text, (step, release))
 
@@ -120,14 +122,15 @@ def _flags(decision: Decision, decisions: Decisions) -> Iterable[Cause]:
 def _unflagged_type(key: str, name: str, child: str, decisions: Decisions) -> Cause:
     school = decisions.school
     same = {r.contact_id for r in school.reading.relationships if fold(r.contact_type) == fold(name)}
-    text = f"The contact type {name} has no portal flag ({counted(len(same), 'contact')} of that type), and {child} stays."
+    many = counted(len(same), "contact")
+    text = f"The contact type {name} has no portal flag ({many} of that type), and {child} stays."
     override = "Is this the right contact type? Or give this one relationship its own portal access."
     rule = f"If every {name} should see the portal: flag the contact type; the sync rules follow it."
     return Cause(Verdict.FIX_THE_RULE, key, text, (_FIRST, override, rule))
 
 
 def _portal_differs(decision: Decision, decisions: Decisions) -> Iterable[Cause]:
-    """The portal says something else than the admin system, and the admin system is right: its sync has to be looked at."""
+    """The portal says something else than the admin system, which is right: its sync has to be looked at."""
     identity = decision.identity
     called = who(identity)
     for member in identity.members:
@@ -179,8 +182,8 @@ def _in_order(records: Sequence[Decision], decisions: Decisions, discreet: bool)
         missing = listed(missing_parts(row.identity, decisions))
         called = who(row.identity)
         text = f"{called.label} is ready to provision; missing: {missing}."
-        step = f"Provision it and send the welcome e-mail. If it does not come with the next sync: {_case(row, decisions)}"
-        return Cause(Verdict.NOTHING_TO_MEND, key, text, (step,))
+        later = f"If it does not come with the next sync: {_case(row, decisions)}"
+        return Cause(Verdict.NOTHING_TO_MEND, key, text, ("Provision it and send the welcome e-mail.", later))
     revoking = [who(d.identity).label for d in records if d.status is Status.READY_TO_REVOKE]
     if revoking:
         confidential = any(not {Reason.RESTRICTED, Reason.BLOCKED}.isdisjoint(d.reasons) for d in records)
