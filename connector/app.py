@@ -3,8 +3,6 @@
 A verb decides nothing itself: it reads, asks the pure core, and lets `running` and `apply` act through the journal.
 """
 
-import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -13,12 +11,19 @@ from typing import Self
 
 from connector.config import Config, NightlyMode, load
 from connector.errors import ConfigError, NotAllowed, PlanError, PlanStopped, UnknownPerson
-from connector.model import Finding, Hold, Level, Member, MemberStatus
+from connector.journal_key import open_journal
+from connector.model import Finding, Hold, Level, MemberStatus
 from connector.operators import hash_password, new_totp_seed, prove, who_acts
 from connector.policy import PortalRules
-from connector.reconcile.apply import Applier, Pace
+from connector.reconcile.accepting import fingerprints_of
+from connector.reconcile.apply import Pace
+from connector.reconcile.backlog import backlog
+from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decision
-from connector.reconcile.guard import enable_objections, guard
+from connector.reconcile.diagnose import PastEvent
+from connector.reconcile.find_others import find_account, find_open
+from connector.reconcile.find_person import find, find_one
+from connector.reconcile.guard import addition_objections, enable_objections, guard
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import (
     ChangeKind,
@@ -31,13 +36,23 @@ from connector.reconcile.journal_values import (
 )
 from connector.reconcile.judge import Judgement
 from connector.reconcile.membership import Action, ActionPlan, action_plan
+from connector.reconcile.membership_changes import MemberChanges, change_of_one, changes_of_action
 from connector.reconcile.memory import Block, Release
+from connector.reconcile.night_report import Reporting
+from connector.reconcile.past_events import past_events
 from connector.reconcile.plan import except_for, hold_digest, without
 from connector.reconcile.plan_values import Addition, Plan, Revocation
 from connector.reconcile.reading import Progress, Targets, silent
+from connector.reconcile.report import Report
 from connector.reconcile.restoring import Restore, plan_restore
-from connector.reconcile.running import Running, RunResult, Setup, fingerprints_of
-from connector.registry import open_admin_system, open_directories, open_portals, open_session_stores, validate
+from connector.reconcile.running import UNBELIEVED, Running, RunResult, Setup
+from connector.registry import (
+    open_admin_system,
+    open_directories,
+    open_portals,
+    open_session_stores,
+    validate,
+)
 
 GO_LIVE = "go_live"
 ROLLOVER_COMPLETE = "rollover_complete"
@@ -146,10 +161,10 @@ class Connector:
     def keep_plan(self, judgement: Judgement, plans: Sequence[Plan] = ()) -> None:
         """Keep a plan (or the plans it was cut into) so that it can be shown, approved and applied."""
         as_of = judgement.decisions.school.as_of
-        run = self.journal.begin_run("plan", self.operator, as_of, fingerprints_of(judgement.snapshot))
-        for plan in plans or (judgement.plan,):
-            self.journal.keep_plan(plan, run)
-        self.journal.end_run(run, "planned", 0, judgement.counts, judgement.plan.plan_id)
+        with self.running().acting("plan", as_of, fingerprints_of(judgement.snapshot)) as applier:
+            for plan in plans or (judgement.plan,):
+                self.journal.keep_plan(plan, applier.run)
+            self.journal.end_run(applier.run, "planned", 0, judgement.counts, judgement.plan.plan_id)
 
     def run(self, as_of: date | None = None, plan_id: str = "", *, dry: bool = False) -> RunResult:
         """Run once. In report mode only an approved plan named by its id is applied."""
@@ -158,7 +173,9 @@ class Connector:
             raise NotAllowed(
                 f"The connector is in report mode and plan {plan_id} is not approved.", f"connector approve {plan_id}"
             )
-        reports_only = dry or not (self.is_live or plan_id)
+        if dry:
+            return self.running().preview(when, plan_id)
+        reports_only = not (self.is_live or plan_id)
         return self.running(reports_only=reports_only).run(when, "report" if reports_only else "run", plan_id)
 
     def stored_plan(self, plan_id: str) -> StoredPlan:
@@ -186,12 +203,24 @@ class Connector:
         """Declare the rollover complete: rows held by it are free from the next run on."""
         self.journal.set_setting(ROLLOVER_COMPLETE, self.today().isoformat(), self.operator)
 
+    def backlog(self, as_of: date | None, size: int = 0) -> tuple[Judgement, tuple[Plan, ...]]:
+        """Cut the plan into parts by reason, each guarded; as many rows in one as a limit lets through unless told."""
+        judgement = self.look(as_of)
+        parts = backlog(judgement.plan, size or self.config.limits.max_revocations)
+        return judgement, tuple(guard(part, judgement.decisions, judgement.night) for part in parts)
+
+    def report(self, as_of: date | None = None, run_id: int | None = None) -> Report:
+        """Report on a run: the newest with the night before it, or the one that is named, alone."""
+        mode = "" if self.is_live else "Report mode: nothing is applied until somebody runs: connector go-live"
+        reporting = Reporting(self.journal, self.config.school.name, mode)
+        run = reporting.run(run_id)
+        decisions = self.look(as_of or run.as_of).decisions
+        return reporting.report(run, decisions, whole_night=run_id is None)
+
     # --- people -----------------------------------------------------------------------------------------------------
 
     def one(self, judgement: Judgement, text: str) -> Decision:
-        """Find exactly one decided identity by key, person_id, code or username. Raises UnknownPerson."""
-        from connector.reconcile.find_person import find_one
-
+        """Find exactly one decided identity, by whatever it answers to. Raises UnknownPerson."""
         return find_one(judgement.decisions, text)
 
     def release(self, decision: Decision, hold: Hold, reason: str) -> None:
@@ -202,9 +231,25 @@ class Connector:
         digest = hold_digest(hold, decision.reasons, decision.evidence)
         self.journal.release(Release(decision.identity.key, hold, digest, self.operator, reason))
 
+    def person(self, judgement: Judgement, text: str) -> Identity:
+        """Find exactly one person, also one about whom nothing is decided. Raises UnknownPerson."""
+        found = find(judgement.decisions, text)
+        identity = found[0].identity if len(found) == 1 else self.one(judgement, text).identity
+        if identity.person_id is None:
+            raise UnknownPerson(f"{identity.key} is an account without a person.", "connector link ACCOUNT PERSON")
+        return identity
+
+    def told(self, key: str) -> tuple[PastEvent, ...]:
+        """Give what the journal remembers of an identity, as `explain` tells it."""
+        return past_events(self.journal, key)
+
     def keep(self, person_id: str, reason: str, until: date | None) -> None:
         """Keep someone in: their row is held."""
         self.journal.keep(person_id, self.operator, reason, until)
+
+    def unkeep(self, person_id: str) -> None:
+        """Take a keep back. Raises UnknownPerson where there is none."""
+        self.journal.unkeep(person_id, self.operator)
 
     def block(self, person_id: str, reason: str, until: date | None) -> None:
         """Keep someone out, from the next decision on."""
@@ -233,7 +278,7 @@ class Connector:
     def link(self, judgement: Judgement, account: str, person: str) -> tuple[str, str, str]:
         """Link an account (GUID or username) to a person by hand; give directory, GUID and person_id."""
         found = find_account(judgement, account)
-        person_id = self.one(judgement, person).identity.person_id or person
+        person_id = self.person(judgement, person).key
         linked = judgement.night.memory.links.get((found[0], found[1]))
         write = self.journal.move_link if linked else self.journal.link
         write(found[0], found[1], person_id, self.operator, "by hand")
@@ -246,8 +291,8 @@ class Connector:
         return directory, guid
 
     def abandon(self, which: str, reason: str) -> int:
-        """Call off what is open for a person or a revocation number, with a reason; give how many legs."""
-        return self.journal.abandon(int(which) if which.isdigit() else which, self.operator, reason)
+        """Call off what is open for a person or a revocation number (12 or #12); give how many legs."""
+        return self.journal.abandon(find_open(self.journal.open_legs(), which), self.operator, reason)
 
     # --- closing and opening by name ----------------------------------------------------------------------------------
 
@@ -257,13 +302,22 @@ class Connector:
 
     def revoke(self, row: Revocation, reason: str, as_of: date) -> tuple[OpenLeg, ...]:
         """Close one person now. The block is written in the same transaction as the intent."""
-        run = self.journal.begin_run("revoke", self.operator, as_of, {})
         blocks = (Block(row.person_id, self.operator, reason),) if row.person_id else ()
-        legs = self.journal.intend(run, "", (row,), self.operator, blocks=blocks)
-        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress)
-        left = applier.drive(legs)
-        self.journal.end_run(applier.run, "revoked", 4 if left else 0)
+        with self.running().acting("revoke", as_of, {}) as applier:
+            legs = self.journal.intend(applier.run, "", (row,), self.operator, blocks=blocks)
+            left = applier.drive(legs)
+            self.journal.end_run(applier.run, "revoked", 4 if left else 0)
         return left
+
+    def closed(self, judgement: Judgement, person: str = "", run_id: int | None = None) -> tuple[StoredRevocation, ...]:
+        """Give what was closed of one person, or by one run, newest first. Raises UnknownPerson where nothing was."""
+        key = self.one(judgement, person).identity.key if person else None
+        found = self.journal.revocations(key, run_id)
+        closed = tuple(r for r in found if r.direction is Direction.CLOSE)
+        if not closed:
+            what = f"of {person}" if person else f"in run {run_id}"
+            raise UnknownPerson(f"We closed nothing {what}.", "See what was done: connector history")
+        return closed
 
     def restore_of(
         self, judgement: Judgement, closed: Sequence[StoredRevocation], *, seconded: bool = False
@@ -275,11 +329,10 @@ class Connector:
         """Open again, through the journal. Raises PlanStopped over max_enables."""
         if objections := enable_objections(len(restore.rows), self.config.limits):
             raise PlanStopped(objections[0].text, objections[0].fix)
-        run = self.journal.begin_run("restore", self.operator, as_of, {})
-        legs = self.journal.intend(run, "", restore.rows, self.operator, direction=Direction.OPEN)
-        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress)
-        left = applier.drive(legs)
-        self.journal.end_run(applier.run, "restored", 4 if left else 0)
+        with self.running().acting("restore", as_of, {}) as applier:
+            legs = self.journal.intend(applier.run, "", restore.rows, self.operator, direction=Direction.OPEN)
+            left = applier.drive(legs)
+            self.journal.end_run(applier.run, "restored", 4 if left else 0)
         return left
 
     def resume(self, as_of: date | None = None) -> RunResult:
@@ -298,67 +351,45 @@ class Connector:
         )
 
     def action(self, judgement: Judgement, action: Action, portal: str, *, manually_added_too: bool) -> ActionPlan:
-        """Say whom one of the three explicit actions changes."""
+        """Say whom one of the three explicit actions changes. Raises PlanStopped for a source nobody can believe."""
+        self._refuse_unbelieved(judgement)
         return action_plan(action, self.portal(portal), judgement.memberships, manually_added_too=manually_added_too)
 
     def apply_action(self, plan: ActionPlan, as_of: date) -> tuple[OpenChange, ...]:
         """Carry an explicit action out."""
-        kind = ChangeKind.DISABLE if plan.action is Action.DISABLE_MISMATCHED else ChangeKind.REMOVE
-        changes = [MembershipChange(kind, plan.portal, m.person_id, m, _after(kind, m)) for m in plan.members]
-        return self.change_members(changes, as_of)
+        return self.change_members(changes_of_action(plan), as_of)
 
     def change_members(self, changes: Sequence[MembershipChange], as_of: date) -> tuple[OpenChange, ...]:
         """Make membership changes through the journal; give those still open."""
-        enabling = sum(c.kind is ChangeKind.ENABLE for c in changes)
-        if objections := enable_objections(enabling, self.config.limits):
+        kinds, limits = [c.kind for c in changes], self.config.limits
+        enabling, adding = kinds.count(ChangeKind.ENABLE), kinds.count(ChangeKind.ADD)
+        if objections := (*enable_objections(enabling, limits), *addition_objections(adding, limits)):
             raise PlanStopped(objections[0].text, objections[0].fix)
-        run = self.journal.begin_run("membership", self.operator, as_of, {})
-        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress)
-        left = applier.change(changes)
-        self.journal.end_run(applier.run, "changed", 4 if left else 0)
+        with self.running().acting("membership", as_of, {}) as applier:
+            left = applier.change(changes)
+            self.journal.end_run(applier.run, "changed", 4 if left else 0)
         return left
 
     def refresh(self, judgement: Judgement, portal: str) -> tuple[Addition, ...]:
-        """Give what *refresh* would add to one portal: what the nightly run adds, now."""
+        """Give what *refresh* would add to one portal: what the nightly run adds, now. Raises PlanStopped as above."""
         self.portal(portal)
+        self._refuse_unbelieved(judgement)
         return tuple(a for a in judgement.plan.additions if a.portal == portal)
 
+    def one_member(
+        self,
+        judgement: Judgement,
+        kind: ChangeKind,
+        portal: str,
+        person: str,
+        status: MemberStatus = MemberStatus.ENABLED,
+    ) -> MemberChanges:
+        """Say what changes for one person in one portal. Raises NotAllowed, UnknownPerson, ConfigError."""
+        rules, identity = self.portal(portal), self.person(judgement, person)
+        return change_of_one(kind, rules, identity, judgement.decisions, status)
 
-def _after(kind: ChangeKind, member: Member) -> Member | None:
-    return replace(member, status=MemberStatus.DISABLED) if kind is ChangeKind.DISABLE else None
-
-
-def find_account(judgement: Judgement, text: str) -> tuple[str, str]:
-    """Find one account by GUID or username; give directory and GUID. Raises UnknownPerson."""
-    wanted = text.strip().casefold()
-    found = [
-        (a.directory, a.guid)
-        for reading in judgement.snapshot.directories
-        for a in reading.accounts
-        if wanted in (a.guid, a.username.casefold())
-    ]
-    if len(found) != 1:
-        raise UnknownPerson(
-            f"{len(found) or 'No'} accounts answer to {text!r}.", "Give the GUID: connector family CODE shows it."
-        )
-    return found[0]
-
-
-def open_journal(config: Config) -> Journal:
-    """Open the journal; a new one is made with a new audit key beside it."""
-    key = config.journal.audit_key
-    if key.file:
-        _make_key(config.site.path(key.file), config.journal_url)
-    password = config.journal.password.reveal(config.site) if config.journal.password else ""
-    return Journal.open(config.journal_url, audit_key=key.reveal(config.site).encode(), password=password)
-
-
-def _make_key(path: Path, url: str) -> None:
-    """Make the audit key where neither key nor journal exist yet: a journal without its key is never trusted anew."""
-    journal = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
-    if path.exists() or (journal is not None and journal.exists()):
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(32) + "\n")
+    def _refuse_unbelieved(self, judgement: Judgement) -> None:
+        """A source that cannot be believed decides nothing about members either."""
+        for objection in self.running().standing(judgement.plan):
+            if objection.label.startswith(UNBELIEVED):
+                raise PlanStopped(objection.text, objection.fix)

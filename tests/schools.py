@@ -63,7 +63,7 @@ def _rules(one: SchoolBuilder, dice: Random) -> SchoolBuilder:
     )
     keys = dice.sample(sorted(one.people), min(len(one.people), 6))
     return one.remember(
-        keeps={keys[0]: Keep(keys[0], "Ada", "travelling", dice.choice((None, TODAY)))},
+        keeps={key: Keep(key, "Ada", "travelling", dice.choice((None, TODAY))) for key in keys[:1]},
         flips=dict.fromkeys(keys[1:2], 2),
         ready_since=dict.fromkeys(keys[2:4], TODAY - timedelta(days=dice.choice((6, 7, 8)))),
         ready_runs={key: dice.randrange(3) for key in keys},
@@ -266,7 +266,7 @@ def other_portals(one: SchoolBuilder, dice: Random, number: str) -> None:
             f"a{number}",
             name,
             username=dice.choice((f"ua{number}", f"n{number}", "ua1")),
-            native_id=dice.choice(("", "7", number)),
+            native_id=str(sum(m.portal == name for m in one.members)),
             status=dice.choice(list(MemberStatus)),
             membership_type=dice.choice(list(MembershipType)),
             strategy_match=dice.choice((None, True, False)) if name == "vendor" else None,
@@ -340,7 +340,7 @@ def _sign_in_on_mobile(one: SchoolBuilder, dice: Random) -> None:
             SessionKey.CODE: record.code,
             SessionKey.EMAIL: record.email,
             SessionKey.GUID: guid(f"ad:{person}"),
-            SessionKey.NATIVE_ID: dice.choice(("7", person[1:])),
+            SessionKey.NATIVE_ID: str(dice.randrange(4)),
             SessionKey.USERNAME: f"u{person}",
         }
         user = users[one.store_keys["mobile"]]

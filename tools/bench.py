@@ -18,7 +18,7 @@ from pathlib import Path
 
 from connector.model import Status
 from connector.policy import Limits
-from connector.reconcile.judge import Past, judge
+from connector.reconcile.judge import Judgement, Past, judge
 from tools.bench_school import AS_OF, NOW, PORTALS, RULES, BenchSchool, bench_school
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
@@ -60,10 +60,13 @@ class Figures:
     peak_mb: float
 
 
-def night(made: BenchSchool) -> Outcome:
+def night(made: BenchSchool) -> Judgement:
     """Decide one night as the product does: correlate, decide, plan and guard."""
-    past = Past(made.memory, made.baseline)
-    judged = judge(made.snapshot, RULES, PORTALS, Limits(), past, AS_OF, NOW)
+    return judge(made.snapshot, RULES, PORTALS, Limits(), Past(made.memory, made.baseline), AS_OF, NOW)
+
+
+def outcome_of(judged: Judgement) -> Outcome:
+    """Count what came out."""
     statuses = [row.status for row in judged.decisions.rows]
     return Outcome(
         statuses.count(Status.ACTIVE),
@@ -81,8 +84,9 @@ def measure(scale: float) -> Figures:
     made = bench_school(scale)
     data_mb = _peak_mb()
     begun = time.perf_counter()
-    outcome = night(made)
-    return Figures(sizes_of(made), outcome, time.perf_counter() - begun, data_mb, _peak_mb())
+    judged = night(made)
+    seconds = time.perf_counter() - begun
+    return Figures(sizes_of(made), outcome_of(judged), seconds, data_mb, _peak_mb())
 
 
 def sizes_of(made: BenchSchool) -> Sizes:

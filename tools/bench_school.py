@@ -352,4 +352,5 @@ def _memory(town: _Town) -> Memory:
         links={(_own("ad"), _guid(c.number)): c.person_id for c in contacts if not _one_in(12, c.number)},
         closed_members=frozenset((_own("engage"), c.person_id) for c in contacts if _closed(c, town)),
         closed_accounts=frozenset((_own("ad"), _guid(c.number)) for c in contacts if _closed(c, town)),
+        users={(_own("engage"), c.username): c.person_id for c in contacts if c.invited},
     )

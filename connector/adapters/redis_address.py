@@ -11,10 +11,13 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from connector.errors import ConfigError, SourceError, TargetUnreachable
 
 _PORT = 6379
+_SECONDS = 10
 _FORMS = 'Write "rediss://HOST[:PORT][/DB]", or "redis://127.0.0.1" or "unix:///PATH" for a Redis on this machine.'
 
 
@@ -105,9 +108,21 @@ def _number(section: str, text: str) -> int:
     return int(text or 0)
 
 
+def open_client(address: RedisAddress, password: str | None, ca_file: str | None) -> redis.Redis:
+    """Give a client; it connects at its first command, and no write is ever sent again blindly."""
+    return redis.Redis(
+        **address.arguments(ca_file),
+        password=password,
+        protocol=2,
+        socket_timeout=_SECONDS,
+        socket_connect_timeout=_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
 @contextmanager
-def translated(name: str, address: RedisAddress) -> Iterator[None]:
-    """Turn the library's errors into ours, here and nowhere else.
+def translated(name: str, address: RedisAddress, commands: str = "SCAN, MGET, GET, UNLINK and EVAL") -> Iterator[None]:
+    """Turn the library's errors into ours, here and nowhere else; `commands` are what the user must be allowed.
 
     `from None`, and no text of the server: both can quote a command with its key, and a key is a session id.
     """
@@ -124,7 +139,7 @@ def translated(name: str, address: RedisAddress) -> Iterator[None]:
         ) from None
     except redis.RedisError as error:
         raise SourceError(
-            f"Session store {name}: {address} refused a command ({type(error).__name__}).", _remedy(error)
+            f"Session store {name}: {address} refused a command ({type(error).__name__}).", _remedy(error, commands)
         ) from None
 
 
@@ -136,10 +151,10 @@ def _cause(error: Exception) -> str:
     ).strip()
 
 
-def _remedy(error: redis.RedisError) -> str:
+def _remedy(error: redis.RedisError, commands: str) -> str:
     match error:
         case redis.exceptions.NoPermissionError():
-            return "Allow the Redis user SCAN, MGET, GET, UNLINK and EVAL on these keys."
+            return f"Allow the Redis user {commands} on these keys."
         case redis.ReadOnlyError():
             return "This is a replica: name the primary in url."
         case redis.exceptions.MovedError() | redis.exceptions.ClusterError():
@@ -147,4 +162,4 @@ def _remedy(error: redis.RedisError) -> str:
                 "This is a Redis Cluster: sessions in a cluster are not supported; name a proxy or a single node store."
             )
         case _:
-            return "Look at the Redis server's log; SCAN, MGET, UNLINK and EVAL must not be renamed."
+            return f"Look at the Redis server's log; {commands} must not be renamed."

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from connector.adapters.redis_address import RedisAddress, translated
+from connector.adapters.redis_address import RedisAddress, open_client, translated
 from connector.adapters.session_reading import whole_reading
 from connector.adapters.session_values import Format, at, decode, text_at
 from connector.adapters.sweep import Sweep
@@ -33,7 +31,6 @@ from connector.model import (
 _PER_ROUND = 500
 _SAMPLE_ROUNDS = 20
 _TRIES = 3
-_SECONDS = 10
 
 # Compare and delete in one step, so that a key given to somebody else in between is never hit. pcall: a key that became
 # another type is a changed one, not an error.
@@ -287,14 +284,8 @@ class RedisSessionStore:
     def _connected(self) -> redis.Redis:
         if self._client is None:
             ca_file = str(self._site.path(self._settings.ca_file)) if self._settings.ca_file else None
-            self._client = redis.Redis(
-                **self._address.arguments(ca_file),
-                password=self._settings.password.reveal(self._site) if self._settings.password else None,
-                protocol=2,
-                socket_timeout=_SECONDS,
-                socket_connect_timeout=_SECONDS,
-                retry=Retry(NoBackoff(), 0),  # no write is ever sent again blindly
-            )
+            password = self._settings.password.reveal(self._site) if self._settings.password else None
+            self._client = open_client(self._address, password, ca_file)
         return self._client
 
 

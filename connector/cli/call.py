@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from connector.app import Connector
 from connector.cli.printing import Rows, console_of, csv_text, json_text, line
@@ -94,10 +95,15 @@ class Call:
             case Format.JSON:
                 click.echo(json_text(document))
             case Format.CSV:
-                click.echo(csv_text(rows), nl=False)
+                click.echo(
+                    csv_text(rows).replace("\r\n", "\n"), nl=False
+                )  # the stream makes of it what its system writes
             case _:
+                console = self.console
                 for part in text:
-                    self.console.print(line(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, str))
+                    # A sentence is one line, however long: what is copied or searched for is never broken in two.
+                    shown = line(part) if isinstance(part, str) else part
+                    console.print(shown, soft_wrap=isinstance(shown, Text))
 
     def said(self, *sentences: str, **facts: Any) -> None:
         """Answer with sentences: what was done, and what happens next."""
@@ -132,4 +138,3 @@ def _without_value(option: str, words: Sequence[str]) -> list[str]:
 def is_interactive() -> bool:
     """Say whether a person types here: then what writes to a target is a dry run unless they say --apply."""
     return sys.stdin is not None and sys.stdin.isatty()
-

@@ -140,17 +140,32 @@ def objection_document(objection: Objection, *, waived: bool) -> dict[str, Any]:
 
 def plan_rows(plan: Plan) -> Rows:
     """Give a plan's rows: what it closes, then whom it adds."""
-    columns = ("action", "applies", "urgent", "code", "name", "username", "person_id", "reasons", "holds", "closes", "evidence")
+    columns = (
+        "action",
+        "applies",
+        "urgent",
+        "code",
+        "name",
+        "username",
+        "person_id",
+        "reasons",
+        "holds",
+        "closes",
+        "evidence",
+    )
     closing = [
-        ("revoke", r.applies, r.urgent, r.code, r.name, r.username, r.person_id, r.reasons, r.holds)
-        + ([f"{leg.kind} {leg.target}" for leg in r.legs], evidence_texts(r.evidence))
+        ("revoke", r.applies, r.urgent, r.code, r.name, r.username, r.person_id, r.reasons, r.holds, *_why(r))
         for r in plan.revocations
     ]
-    adding = [
+    adding: list[tuple[Any, ...]] = [
         (_ADDING[a.status], True, False, a.code, a.name, "", a.person_id, (), (), [a.portal], [])
         for a in plan.additions
     ]
     return Rows(columns, (*closing, *adding))
+
+
+def _why(row: Revocation) -> tuple[list[str], list[str]]:
+    return [f"{leg.kind} {leg.target}" for leg in row.legs], evidence_texts(row.evidence)
 
 
 _ADDING = {MemberStatus.ENABLED: Nightly.ADD_ENABLED, MemberStatus.DISABLED: Nightly.ADD_DISABLED}

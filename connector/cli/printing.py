@@ -3,8 +3,6 @@
 It knows no verb and decides nothing.
 """
 
-import csv
-import io
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -17,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector.reconcile import report_csv
+from connector.reconcile.report_json import plain
 from connector.reconcile.wording import clean
 
 WIDTH = 120
@@ -25,9 +25,6 @@ WIDTH = 120
 _CODE_WIDTH = 40
 _LINES = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """A line under the head and nothing else, in ASCII: no terminal and no editor shows it wrongly."""
-
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a spreadsheet takes for the beginning of a formula; the last four are their full-width forms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,13 @@ def console_of(stream: IO[str]) -> Console:
     terminal = stream.isatty()
     width = None if terminal else max(WIDTH, _columns())
     return Console(
-        file=stream, markup=False, highlight=False, emoji=False, safe_box=True, width=width, no_color=None if terminal else True
+        file=stream,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        safe_box=True,
+        width=width,
+        no_color=None if terminal else True,
     )
 
 
@@ -97,22 +100,12 @@ def cell_text(value: Any) -> str:
 
 def json_text(document: Any) -> str:
     """Give a document as JSON in ASCII: every system reads it, whatever encoding it expects."""
-    return json.dumps(document, ensure_ascii=True, indent=2, default=_plain)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return str(value)
+    return json.dumps(plain(document), ensure_ascii=True, indent=2)
 
 
 def csv_text(rows: Rows) -> str:
-    """Give rows as CSV (RFC 4180) that no spreadsheet takes for formulas."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(rows.columns)
-    writer.writerows([_csv_cell(value) for value in row] for row in rows.rows)
-    return out.getvalue()
+    """Give rows as CSV that no spreadsheet takes for formulas."""
+    return report_csv.csv_text(rows.columns, ([_csv_cell(value) for value in row] for row in rows.rows))
 
 
 def _csv_cell(value: Any) -> str:
@@ -123,14 +116,7 @@ def _csv_cell(value: Any) -> str:
             return "yes" if value else "no"
         case datetime() | date():
             return value.isoformat()
-        case int() | float():
-            return str(value)
         case list() | tuple():
-            return unformula("; ".join(_csv_cell(v) for v in value))
+            return "; ".join(report_csv.safe_cell(_csv_cell(v)) for v in value)
         case _:
-            return unformula(clean(str(value)))
-
-
-def unformula(text: str) -> str:
-    """Put an apostrophe before what a spreadsheet would calculate."""
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+            return clean(str(value))

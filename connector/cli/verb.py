@@ -20,19 +20,12 @@ from connector.reconcile.wording import clean
 _OPTIONS_TITLE = "Options of every verb"
 
 
-class Day(click.ParamType):
-    """A date, as 2026-11-21."""
-
-    name = "date"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """Read an ISO 8601 calendar date."""
-        if isinstance(value, date):
-            return value
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{clean(str(value))!r} is not a date such as 2026-11-21.", param, ctx)
+def to_day(ctx: click.Context, param: click.Parameter, value: str | None) -> date | None:
+    """Read a date of the command line (ISO 8601 calendar date)."""
+    try:
+        return date.fromisoformat(value) if value is not None else None
+    except ValueError:
+        raise click.BadParameter(f"{clean(str(value))!r} is not a date such as 2026-11-21.", ctx, param) from None
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
@@ -40,6 +33,10 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     if value is not None and value is not False:
         setattr(ctx.ensure_object(Call), str(param.name), value)
     return value
+
+
+def _remember_day(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    _remember(ctx, param, to_day(ctx, param, value))
 
 
 def _shared() -> list[click.Parameter]:
@@ -53,7 +50,7 @@ def _shared() -> list[click.Parameter]:
     return [
         click.Option(["--config"], type=click.Path(path_type=Path), metavar="FILE", help=texts["config"], **_KEPT),
         click.Option(["--format"], type=click.Choice([f.value for f in Format]), help=texts["format"], **_KEPT),
-        click.Option(["--as-of"], type=Day(), metavar="DATE", help=texts["as_of"], **_KEPT),
+        click.Option(["--as-of"], metavar="DATE", help=texts["as_of"], expose_value=False, callback=_remember_day),
         click.Option(["--debug"], is_flag=True, help=texts["debug"], **_KEPT),
     ]
 
@@ -86,6 +83,7 @@ class Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List verbs in the order in which they were added."""
+        del ctx  # the order does not depend on what was typed
         return list(self.commands)
 
 
@@ -105,9 +103,10 @@ class Root(Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs chapter by chapter."""
+        del ctx  # as above
         for title, names in self.chapters.items():
             with formatter.section(title):
-                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=90)) for name in names])
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=300)) for name in names])
 
     def main(  # type: ignore[override] # click overloads it by standalone_mode; the return type is the same
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **settings: Any
@@ -154,7 +153,7 @@ def _complain(message: str, remedy: str) -> None:
 
 
 def _write_any_character() -> None:
-    """Write UTF-8 into files and pipes on every system; a terminal that lacks a character shows another, not an error."""
+    """Write UTF-8 into files and pipes on every system; a terminal that lacks a character shows another one."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):
             if stream.isatty():

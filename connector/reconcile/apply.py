@@ -5,7 +5,7 @@ leg undoes nothing and does not stop the others. N failures of one target in a r
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -55,32 +55,67 @@ class Applier:
     sleep: Callable[[float], None] = time.sleep
     _outages: dict[str, int] = field(default_factory=dict)
 
-    def revoke(self, rows: Sequence[Revocation], plan_id: str) -> tuple[OpenLeg, ...]:
-        """Intend all legs of these rows, then drive them; give the legs that are still open."""
-        legs = self.journal.intend(self.run, plan_id, rows, self.run.operator) if rows else ()
-        return self.drive(legs)
+    def revoke(
+        self, rows: Sequence[Revocation], plan_id: str, instead_of: Sequence[tuple[OpenLeg, str]] = ()
+    ) -> tuple[OpenLeg, ...]:
+        """Intend all legs of these rows, then drive them; give the legs that are still open.
 
-    def drive(self, legs: Sequence[OpenLeg]) -> tuple[OpenLeg, ...]:
-        """Drive intended legs stage by stage; give those that are still open afterwards."""
+        `instead_of` are legs from earlier that are called off, with why, as soon as the new ones are on disk.
+        """
+        legs = self.journal.intend(self.run, plan_id, rows, self.run.operator) if rows else ()
+        self.call_off(instead_of)
+        return self.drive((*legs, *self._waiting_sessions(legs)))
+
+    def call_off(self, legs: Sequence[tuple[OpenLeg, str]]) -> None:
+        """Call legs off, each with why."""
+        if legs:
+            self.journal.record([(leg, Outcome(LegState.CALLED_OFF, why)) for leg, why in legs], self.run)
+
+    def _waiting_sessions(self, legs: Sequence[OpenLeg]) -> list[OpenLeg]:
+        """Give the session legs from earlier of the same people: swept again after the last door closes."""
+        new, keys = {leg.leg_id for leg in legs}, {leg.key for leg in legs}
+        return [
+            leg
+            for leg in self.journal.open_legs()
+            if leg.planned.kind is LegKind.SESSIONS and leg.key in keys and leg.leg_id not in new and leg.resumable
+        ]
+
+    def drive(self, legs: Sequence[OpenLeg], older_only: Collection[int] = ()) -> tuple[OpenLeg, ...]:
+        """Drive intended legs stage by stage; give those that are still open afterwards.
+
+        Of the session legs in `older_only`, sessions that began after the intent are spared.
+        """
         still_open: list[OpenLeg] = []
         for kind in (LegKind.DIRECTORY, LegKind.CREDENTIAL):
             for target, batch in self._batches(leg for leg in legs if leg.planned.kind is kind):
                 still_open += self._doors(kind, target, batch)
-        doors = {leg.key for leg in still_open}
-        sweeping = Sweeping(self.journal, self.targets, self.run, self.sleep, self.progress)
         sessions = [leg for leg in legs if leg.planned.kind is LegKind.SESSIONS]
-        still_open += sweeping.sweep(sessions, doors, self.pace.settle_seconds, self.pace.sweeps_max, self.keep_lease)
+        if sessions:
+            sweeping = Sweeping(self.journal, self.targets, self.run, self.sleep, self.progress, self.keep_lease)
+            pace = self.pace
+            still_open += sweeping.sweep(
+                sessions, self._open_doors(), older_only, pace.settle_seconds, pace.sweeps_max
+            )
         return tuple(still_open)
+
+    def _open_doors(self) -> set[str]:
+        """Give whose doors are not closed yet, by the journal: those driven now and those that wait."""
+        return {
+            leg.key
+            for leg in self.journal.open_legs()
+            if leg.planned.kind is not LegKind.SESSIONS and leg.direction is Direction.CLOSE
+        }
 
     def keep_lease(self) -> None:
         """Check and extend the run's lease before anything is sent. Raises RunInProgress where it was lost."""
         self.run = self.journal.renew(self.run, self.pace.lease_seconds)
 
     def _batches(self, legs: Iterable[OpenLeg]) -> Iterable[tuple[str, list[OpenLeg]]]:
-        by_target: dict[str, list[OpenLeg]] = {}
+        """Give batches of one target and one direction: what closes and what opens are never sent together."""
+        by_target: dict[tuple[str, Direction], list[OpenLeg]] = {}
         for leg in legs:
-            by_target.setdefault(leg.planned.target, []).append(leg)
-        for target, mine in by_target.items():
+            by_target.setdefault((leg.planned.target, leg.direction), []).append(leg)
+        for (target, _), mine in by_target.items():
             for start in range(0, len(mine), self.pace.batch_size):
                 yield target, mine[start : start + self.pace.batch_size]
 
@@ -96,52 +131,52 @@ class Applier:
         ]
 
     def _outcomes(self, kind: LegKind, target: str, batch: list[OpenLeg]) -> list[Outcome]:
-        if self._outages.get(target, 0) >= self.pace.outage_after:
-            return [
-                Outcome(
-                    LegState.UNREACHABLE, f"{target} was left alone after {self.pace.outage_after} failures in a row"
-                )
-            ] * len(batch)
-        tried = [leg for leg in batch if not leg.planned.unread]
-        self.keep_lease()
-        self.journal.attempt(tried, self.run)
-        done = dict(zip((leg.leg_id for leg in tried), self._sent(kind, target, tried), strict=True))
-        unread = Outcome(LegState.UNREACHABLE, f"{target} could not be read when this was planned")
-        outcomes = [done.get(leg.leg_id, unread) for leg in batch]
-        self._count(target, [done[leg.leg_id] for leg in tried])
-        return outcomes
+        if self._is_out(target):
+            return [self._left_alone(target)] * len(batch)
+        known = {leg.leg_id: outcome for leg in batch if (outcome := _cannot_be_sent(leg))}
+        tried = [leg for leg in batch if leg.leg_id not in known]
+        if tried:
+            self.keep_lease()
+            self.journal.attempt(tried, self.run)
+            sent = _asked(lambda: self._sent(kind, target, tried), len(tried))
+            self._count(target, sent)
+            known |= {leg.leg_id: _seen_through(leg, o) for leg, o in zip(tried, sent, strict=True)}
+        return [known[leg.leg_id] for leg in batch]
+
+    def _is_out(self, target: str) -> bool:
+        return self._outages.get(target, 0) >= self.pace.outage_after
+
+    def _left_alone(self, target: str) -> Outcome:
+        why = f"{target} was left alone after {self.pace.outage_after} failures in a row"
+        return Outcome(LegState.UNREACHABLE, why)
 
     def _count(self, target: str, outcomes: Iterable[Outcome]) -> None:
+        """Count failures in a row; past the limit it is an outage, whatever a late answer says."""
         for outcome in outcomes:
-            failed = outcome.state is LegState.UNREACHABLE
-            self._outages[target] = self._outages.get(target, 0) + 1 if failed else 0
+            if not self._is_out(target):
+                failed = outcome.state is LegState.UNREACHABLE
+                self._outages[target] = self._outages.get(target, 0) + 1 if failed else 0
 
     def _sent(self, kind: LegKind, target: str, batch: list[OpenLeg]) -> Sequence[Outcome]:
-        """Send one batch through its adapter; an adapter's error is the outcome of every item."""
-        if not batch:
-            return ()
-        try:
-            if kind is LegKind.DIRECTORY:
-                return self._directory(target, batch)
-            return self._portal(target, batch)
-        except TargetUnreachable as error:
-            return [Outcome(LegState.UNREACHABLE, str(error))] * len(batch)
-        except ConnectorError as error:
-            return [Outcome(LegState.REFUSED, str(error))] * len(batch)
+        if kind is LegKind.DIRECTORY:
+            return self._directory(target, batch)
+        return self._portal(target, batch)
 
     def _directory(self, target: str, batch: list[OpenLeg]) -> Sequence[Outcome]:
         directory = _known(self.targets.directories, target)
         if batch[0].direction is Direction.CLOSE:
             return directory.close([CloseAccount(_account(leg)) for leg in batch])
         now = {a.guid: a for a in directory.read_some([leg.planned.subject for leg in batch])}
-        return _each(batch, now, directory.open, _reopened_account)
+        return _each(batch, lambda leg: now.get(leg.planned.subject), directory.open, _reopened_account)
 
     def _portal(self, target: str, batch: list[OpenLeg]) -> Sequence[Outcome]:
         portal = _known(self.targets.portals, target)
         if batch[0].direction is Direction.CLOSE:
             return portal.close([_close_member(leg) for leg in batch])
-        now = {m.person_id: m for m in portal.read_some([leg.planned.subject for leg in batch])}
-        return _each(batch, now, portal.open, _reopened_member)
+        now = {(m.person_id, m.native_id): m for m in portal.read_some([leg.planned.subject for leg in batch])}
+        return _each(
+            batch, lambda leg: now.get((leg.planned.subject, _member(leg).native_id)), portal.open, _reopened_member
+        )
 
     # --- membership -------------------------------------------------------------------------------------------------
 
@@ -167,16 +202,47 @@ class Applier:
 
     def _change_batch(self, portal: str, kind: ChangeKind, batch: list[OpenChange]) -> list[OpenChange]:
         self.progress(f"{kind} in {portal}: {len(batch)}")
-        self.keep_lease()
-        self.journal.attempt_changes(batch, self.run)
-        try:
-            outcomes = _changed(_known(self.targets.portals, portal), kind, [c.change for c in batch])
-        except TargetUnreachable as error:
-            outcomes = [Outcome(LegState.UNREACHABLE, str(error))] * len(batch)
-        except ConnectorError as error:
-            outcomes = [Outcome(LegState.REFUSED, str(error))] * len(batch)
+        if self._is_out(portal):
+            outcomes: Sequence[Outcome] = [self._left_alone(portal)] * len(batch)
+        else:
+            self.keep_lease()
+            self.journal.attempt_changes(batch, self.run)
+            changes = [c.change for c in batch]
+            outcomes = _asked(lambda: _changed(_known(self.targets.portals, portal), kind, changes), len(batch))
+            self._count(portal, outcomes)
         self.journal.record_changes(list(zip(batch, outcomes, strict=True)), self.run)
         return [c for c, o in zip(batch, outcomes, strict=True) if o.state not in FINAL]
+
+
+def _asked(ask: Callable[[], Sequence[Outcome]], count: int) -> Sequence[Outcome]:
+    """Send one batch through its adapter; an adapter's error is the outcome of every item."""
+    try:
+        return ask()
+    except TargetUnreachable as error:
+        return [Outcome(LegState.UNREACHABLE, str(error))] * count
+    except ConnectorError as error:
+        return [Outcome(LegState.REFUSED, str(error))] * count
+
+
+def _cannot_be_sent(leg: OpenLeg) -> Outcome | None:
+    """Give the outcome of a leg that is not sent at all: one broken intent does not stop the others."""
+    if leg.planned.unread:
+        return Outcome(LegState.UNREACHABLE, f"{leg.planned.target} could not be read when this was planned")
+    wanted = Account if leg.planned.kind is LegKind.DIRECTORY else Member
+    if not isinstance(leg.planned.before, wanted):
+        why = f"The intent of leg {leg.leg_id} holds no {wanted.__name__.lower()}. connector abandon, then plan again."
+        return Outcome(LegState.REFUSED, why)
+    return None
+
+
+def _seen_through(leg: OpenLeg, outcome: Outcome) -> Outcome:
+    """Call a leg closed where an earlier try, of which no answer is known, left the target as it was meant to be."""
+    unanswered = leg.attempts > 0 and leg.state in (LegState.INTENDED, LegState.UNREACHABLE)
+    if unanswered and leg.direction is Direction.CLOSE and outcome.state is LegState.ALREADY_CLOSED:
+        return replace(
+            outcome, state=LegState.CLOSED, detail="an earlier try took effect", before=leg.planned.before
+        )
+    return outcome
 
 
 def _known(systems: Mapping[str, T], name: str) -> T:
@@ -188,21 +254,19 @@ def _known(systems: Mapping[str, T], name: str) -> T:
 
 
 def _account(leg: OpenLeg) -> Account:
-    if not isinstance(leg.planned.before, Account):
-        raise ConnectorError(f"The intent of leg {leg.leg_id} holds no account.", "connector abandon, then plan again.")
+    assert isinstance(leg.planned.before, Account)  # noqa: S101 - `_cannot_be_sent` has kept back what holds none
     return leg.planned.before
 
 
 def _member(leg: OpenLeg) -> Member:
-    if not isinstance(leg.planned.before, Member):
-        raise ConnectorError(f"The intent of leg {leg.leg_id} holds no member.", "connector abandon, then plan again.")
+    assert isinstance(leg.planned.before, Member)  # noqa: S101 - `_cannot_be_sent` has kept back what holds none
     return leg.planned.before
 
 
 def _close_member(leg: OpenLeg) -> CloseMember:
-    contact_type = leg.contact_types[0] if leg.contact_types else ""
-    before = replace(_member(leg), code=_member(leg).code or leg.code, name=_member(leg).name or leg.name)
-    return CloseMember(before, leg.planned.clear_credential, leg.planned.disable_member, contact_type, leg.code)
+    before = replace(_member(leg), name=_member(leg).name or leg.name)
+    types = ", ".join(leg.contact_types)
+    return CloseMember(before, leg.planned.clear_credential, leg.planned.disable_member, types, leg.code)
 
 
 Item = TypeVar("Item")
@@ -210,14 +274,14 @@ Item = TypeVar("Item")
 
 def _each(
     batch: Sequence[OpenLeg],
-    now: Mapping[str, T],
+    found: Callable[[OpenLeg], T | None],
     send: Callable[[list[Item]], Sequence[Outcome]],
     item: Callable[[OpenLeg, T], Item | Outcome],
 ) -> list[Outcome]:
     """Send what can be opened again; what has moved on is a conflict and is never written."""
     made: dict[int, Item | Outcome] = {}
     for leg in batch:
-        current = now.get(leg.planned.subject)
+        current = found(leg)
         made[leg.leg_id] = Outcome(LegState.CALLED_OFF, "the entry is gone") if current is None else item(leg, current)
     items = {leg_id: one for leg_id, one in made.items() if not isinstance(one, Outcome)}
     sent = dict(zip(items, send(list(items.values())), strict=True)) if items else {}
@@ -232,7 +296,7 @@ def _outcome(made: object, sent: Outcome | None) -> Outcome:
 
 
 def _reopened_account(leg: OpenLeg, now: Account) -> OpenAccount | Outcome:
-    """Give the account back the state it had before we closed it, unless somebody has changed it since."""
+    """Give the account back the state it had before we closed it; the write is conditional on what was just read."""
     before = _account(leg)
     return (
         Outcome(LegState.ALREADY_CLOSED, "is enabled already", after=now)

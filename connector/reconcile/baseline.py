@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 from connector.model import PeopleReading
 from connector.policy import PortalRules, Rules
+from connector.reconcile.school import School
 from connector.reconcile.snapshot import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Baseline:
     """What was so when a run was last accepted.
 
@@ -22,6 +24,11 @@ class Baseline:
     people: PeopleReading
     enabled: Mapping[str, tuple[str, ...]]
     counts: Mapping[str, int]
+
+    @cached_property
+    def school(self) -> School:
+        """The people as they were then, indexed once for everything that is compared with them."""
+        return School(self.people, self.rules, self.as_of)
 
 
 def baseline_of(snapshot: Snapshot, rules: Rules, portals: Sequence[PortalRules], as_of: date) -> Baseline:

@@ -1,13 +1,12 @@
 """What changed for the people of a plan since the last accepted snapshot, and which change most of them share. Pure.
 
-An objection leads to the fix first, so the cause is named in the words of the admin system: a contact type's flag, an exit
-date, a status, a relationship.
+An objection leads to the fix first, so the cause is named in the words of the admin system: a contact type's flag, an
+exit date, a status, a relationship.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from connector.model import Enrolment, Relationship
 from connector.reconcile.baseline import Baseline
@@ -36,22 +35,21 @@ class Cause:
     rows: tuple[Revocation, ...]
     of: int
 
-    def sentence(self, since: date | None) -> str:
+    def sentence(self, since: str) -> str:
         """Say it: "118 of 131 share contact type Stepmother, flag yes→no since 20 Nov"."""
-        when = f" since {since.day} {since:%b}" if since and self.change.text else ""
+        factor = f"{self.change.key.replace('_', ' ')} {self.change.value}"
+        when = f" since {since}" if since and self.change.text else ""
         text = f", {self.change.text}" if self.change.text else ""
-        return f"{len(self.rows)} of {self.of} share {self.change.key.replace('_', ' ')} {self.change.value}{text}{when}."
+        return f"{len(self.rows):,} of {self.of:,} share {factor}{text}{when}."
 
 
 def common_cause(rows: Sequence[Revocation], school: School, baseline: Baseline | None) -> Cause | None:
     """Name the change most rows share since the baseline; without one, the fact most of them share."""
     if len(rows) < 2:  # noqa: PLR2004 - nothing is common to one row
         return None
-    if baseline is not None:
-        before = School(baseline.people, baseline.rules, baseline.as_of)
-        if cause := _most_shared(rows, {r.key: _changes(r, before, school) for r in rows}):
-            return cause
-    return _most_shared(rows, {r.key: [Change(k, v) for k, v in r.factors if k != "portal"] for r in rows})
+    before = baseline.school if baseline else None
+    changed = _most_shared(rows, {r.key: _changes(r, before, school) for r in rows}) if before else None
+    return changed or _most_shared(rows, {r.key: [Change(k, v) for k, v in r.factors if k != "portal"] for r in rows})
 
 
 def _most_shared(rows: Sequence[Revocation], changes: dict[str, list[Change]]) -> Cause | None:

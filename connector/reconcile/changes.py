@@ -69,7 +69,8 @@ def changes(
 def _discreetly(line: ChangeLine) -> ChangeLine:
     if line.kind is not ChangeKind.RESTRICTION:
         return line
-    return ChangeLine(ChangeKind.RELATIONSHIP, line.person_id, line.code, line.name, ACCESS_ENDED)
+    step = line.text.rpartition(" ")[2] if "→" in line.text else "no→yes"
+    return ChangeLine(ChangeKind.RELATIONSHIP, line.person_id, line.code, line.name, f"{ACCESS_ENDED} {step}")
 
 
 def _line(kind: ChangeKind, person_id: str, school: School, text: str) -> ChangeLine:
@@ -178,7 +179,8 @@ def _roles(old: School, new: School) -> Iterator[ChangeLine]:
         text = f"role {grant.role}: {_span(grant.begins_on, grant.ends_on)} removed"
         yield _line(ChangeKind.ROLE, grant.person_id, school, text)
     for grant in now - was:
-        yield _line(ChangeKind.ROLE, grant.person_id, new, f"role {grant.role}: {_span(grant.begins_on, grant.ends_on)}")
+        text = f"role {grant.role}: {_span(grant.begins_on, grant.ends_on)}"
+        yield _line(ChangeKind.ROLE, grant.person_id, new, text)
 
 
 def _span(begins: object, ends: object) -> str:

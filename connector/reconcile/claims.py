@@ -6,11 +6,12 @@ wider than a match: a weaker level counts here even where a stronger one matched
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from connector.model import Account, Member
 from connector.policy import PortalRules, SignIn, Strategy
 from connector.reconcile.entitlement import is_entitled
-from connector.reconcile.school import School
+from connector.reconcile.school import School, grouped, holders_of
 from connector.reconcile.text import fold
 
 NOBODY: frozenset[str] = frozenset()
@@ -69,14 +70,10 @@ def entitled_among(people: Iterable[str], entitled: Container[str]) -> frozenset
 
 def carriers_of(members: Iterable[Member]) -> Carriers:
     """Give whose members carry each username."""
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
-    for member in members:
-        if member.username:
-            names, name = found.setdefault(member.portal, {}), fold(member.username)
-            before = names.get(name, ())
-            if member.person_id not in before:
-                names[name] = (*before, member.person_id)
-    return found
+    return {
+        portal: holders_of((fold(m.username), m.person_id) for m in mine if m.username)
+        for portal, mine in grouped(members, attrgetter("portal")).items()
+    }
 
 
 def through_directory(portals: Iterable[PortalRules]) -> frozenset[str]:

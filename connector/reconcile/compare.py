@@ -1,6 +1,6 @@
 """Our ready-to-revoke list beside the portal's own export, row by row, and why they differ. Pure.
 
-Neither list is taken to be right: each difference is explained by what the admin system says. Nothing here reads a file.
+Neither list is taken to be right: each difference is explained by what the admin system says. It reads no file.
 """
 
 from collections import defaultdict
@@ -62,18 +62,32 @@ class ComparedRow:
 
 _KNOWN: Mapping[str, frozenset[str]] = {
     "code": frozenset(
-        "code contactcode personcode seqtacode portalcode teachcode engagecode guardiancode parentcode usercode "
-        "employeeid externalid".split()
+        [
+            "code",
+            "contactcode",
+            "personcode",
+            "seqtacode",
+            "portalcode",
+            "teachcode",
+            "engagecode",
+            "guardiancode",
+            "parentcode",
+            "usercode",
+            "employeeid",
+            "externalid",
+        ]
     ),
-    "username": frozenset("username user login loginname userid account accountname samaccountname".split()),
-    "name": frozenset("name fullname displayname contact contactname guardian parent person".split()),
-    "given_name": frozenset("givenname firstname preferredname first given".split()),
-    "family_name": frozenset("familyname lastname surname last family".split()),
+    "username": frozenset(
+        ["username", "user", "login", "loginname", "userid", "account", "accountname", "samaccountname"]
+    ),
+    "name": frozenset(["name", "fullname", "displayname", "contact", "contactname", "guardian", "parent", "person"]),
+    "given_name": frozenset(["givenname", "firstname", "preferredname", "first", "given"]),
+    "family_name": frozenset(["familyname", "lastname", "surname", "last", "family"]),
 }
 
 
 def recognise(header: Sequence[str]) -> Columns:
-    """Find the columns of an export by their titles. Raises SourceError where neither code, username nor name is there."""
+    """Find the columns of an export by their titles. Raises SourceError where no code, username or name is there."""
     found: dict[str, str] = {}
     for title in header:
         plain = "".join(name_parts(title))
@@ -101,7 +115,8 @@ def compare(
     """Put both lists side by side. `portal` limits ours to what is closed there; `rows` are their export's."""
     if not rows:
         return tuple(_only_ours(d, decisions, discreet) for d in _ours(decisions, portal))
-    view = _View(decisions, memory or Memory(), recognise(list(rows[0])), _index(decisions), discreet)
+    columns = recognise(list(rows[0]))
+    view = _View(decisions, decisions.by_key(), memory or Memory(), columns, _index(decisions), discreet)
     found: list[ComparedRow] = []
     seen: dict[str, int] = {}
     ours = {d.identity.key: d for d in _ours(decisions, portal)}
@@ -123,6 +138,7 @@ class _View:
     """What every row is held against."""
 
     decisions: Decisions
+    decided: Mapping[str, Decision]
     memory: Memory
     columns: Columns
     index: Index
@@ -197,14 +213,15 @@ def _their_row(
     hits = [h for h in hits if h.key in ours] or hits
     if len(hits) != 1:
         why = _nobody(theirs) if not hits else f"{len(hits)} people answer to {theirs.called}; give the code."
-        return ComparedRow(Side.THEIRS, clean(theirs.code), clean(theirs.name), clean(theirs.username), "", (), why, "", line)
+        code, name, username = clean(theirs.code), clean(theirs.name), clean(theirs.username)
+        return ComparedRow(Side.THEIRS, code, name, username, "", (), why, "", line)
     identity = hits[0]
     if identity.key in seen:
         note += f" Listed twice: line {seen[identity.key]} too."
     seen.setdefault(identity.key, line)
     if decision := ours.get(identity.key):
         return _row(Side.BOTH, decision, _both(decision, view) + note, view.discreet, line)
-    decided = view.decisions.by_key().get(identity.key) or Decision(identity, Status.NONE)
+    decided = view.decided.get(identity.key) or Decision(identity, Status.NONE)
     return _row(Side.THEIRS, decided, _why_theirs(decided, view) + note, view.discreet, line)
 
 
@@ -217,7 +234,7 @@ def _row(side: Side, decision: Decision, why: str, discreet: bool, line: int | N
 
 
 def _nobody(theirs: _Theirs) -> str:
-    return f"nobody we read is {theirs.called}: their export is older or newer than what we read, or the record is gone."
+    return f"nobody we read is {theirs.called}: the export is older or newer than our reading, or the record is gone."
 
 
 def _both(decision: Decision, view: _View) -> str:
@@ -228,10 +245,10 @@ def _both(decision: Decision, view: _View) -> str:
 
 def _why_theirs(decision: Decision, view: _View) -> str:
     """Say why they list somebody we do not close."""
-    identity, decisions = decision.identity, view.decisions
+    identity = decision.identity
     match decision.status:
         case Status.ACTIVE | Status.READY_TO_PROVISION:
-            return _why_entitled(identity, decisions)
+            return _why_entitled(identity, view)
         case Status.READY_TO_REVOKE:
             return f"ready to revoke too, but elsewhere: {listed(decision.closing) or 'its directory account'}."
         case Status.REVOKED:
@@ -240,13 +257,14 @@ def _why_theirs(decision: Decision, view: _View) -> str:
             return "nothing of it is open that we can see."
 
 
-def _why_entitled(identity: Identity, decisions: Decisions) -> str:
+def _why_entitled(identity: Identity, view: _View) -> str:
+    decisions = view.decisions
     entitled = decisions.scene.claims.portals_of(identity.person_id)
     rules = [p for p in decisions.scene.portals if p.name in entitled]
     rules.sort(key=lambda p: (not p.governed, p.strategy is not Strategy.CONTACTS))
     if grace := _grace(identity, rules, decisions):
         return grace
-    others = [o for o in decisions.school.same_human(identity.person_id or "") if _is_closing(o, decisions)]
+    others = [o for o in decisions.school.same_human(identity.person_id or "") if _is_closing(o, view)]
     if others:
         old = listed([label_of(decisions, o) for o in others])
         return f"ours: this is the record that stays, and {old} is the old one."
@@ -264,15 +282,16 @@ def _grace(identity: Identity, rules: Sequence[PortalRules], decisions: Decision
     return f"ours: in grace until {day(access_until(school, rules[0], person_id))}."
 
 
-def _is_closing(person_id: str, decisions: Decisions) -> bool:
-    decision = decisions.by_key().get(person_id)
+def _is_closing(person_id: str, view: _View) -> bool:
+    decision = view.decided.get(person_id)
     return decision is not None and decision.status is Status.READY_TO_REVOKE
 
 
 def _only_ours(decision: Decision, decisions: Decisions, discreet: bool) -> ComparedRow:
     evidence = spoken_all([e for e in decision.evidence if e.about in decision.reasons], discreet)
     texts = [e.text for e in evidence if e.about != Reason.HALF_REVOKED] or [e.text for e in evidence]
-    guess = next((text for holds, text in _GUESSES if holds(decision, decisions)), "theirs has another rule or older data")
+    quiet = discreet and _is_confidential(decision, decisions)
+    guess = next((text for fits, text in _GUESSES if not quiet and fits(decision, decisions)), _NO_GUESS)
     return _row(Side.OURS, decision, f"{guess}; ours: {texts[0] if texts else 'no rule explains it'}.", discreet)
 
 
@@ -285,6 +304,8 @@ def _nothing_in_portal(decision: Decision, _: Decisions) -> bool:
 
 def _new_tonight(decision: Decision, decisions: Decisions) -> bool:
     """What makes it ready became so in the last days: an exit, an end, a role."""
+    if frozenset({Reason.NO_STUDENT_AT_SCHOOL, Reason.ROLE_ENDED}).isdisjoint(decision.reasons):
+        return False
     school, person_id = decisions.school, decision.identity.person_id or ""
     links = school.relationships.get(person_id, ())
     ends = [r.ended_on for r in links]
@@ -297,6 +318,8 @@ def _has(*reasons: Reason) -> Guess:
     return lambda decision, _: not frozenset(reasons).isdisjoint(decision.reasons)
 
 
+_is_confidential = _has(Reason.RESTRICTED, Reason.BLOCKED)
+_NO_GUESS = "theirs has another rule or older data"
 _GUESSES: tuple[tuple[Guess, str], ...] = (
     (_nothing_in_portal, "the portal's part is closed; only directory account or sessions are left"),
     (_has(Reason.RESTRICTED, Reason.BLOCKED, Reason.REQUESTED), "decided outside the portal's list"),

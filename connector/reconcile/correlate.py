@@ -6,15 +6,16 @@ on one level make the identity disputed. Nothing is ever guessed past that.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 
 from connector.model import Account, AccountsReading, MatchLevel, Member, Person, Session
 from connector.policy import PortalRules
 from connector.reconcile.claims import Carriers, Claims, carriers_of, claims_of, directory_carriers, through_directory
 from connector.reconcile.memory import Memory
-from connector.reconcile.school import School, grouped
+from connector.reconcile.school import Row, School, grouped
 from connector.reconcile.session_owner import Known, account_key, session_owners
 from connector.reconcile.snapshot import Snapshot
 from connector.reconcile.text import fold
@@ -121,15 +122,26 @@ def _identities(
     disputes: Mapping[str, str],
 ) -> Iterable[Identity]:
     """Give everybody whom the admin system, a portal, a directory or a session names."""
-    keys = dict.fromkeys(school.people)
-    keys.update(dict.fromkeys(members_of))
-    keys.update(dict.fromkeys(of_person))
-    keys.update(dict.fromkeys(k for k in sessions if not k.startswith("account:")))
-    for key in keys:
-        members = tuple(members_of.get(key, ()))
-        accounts = tuple([Linked(m.account, m.by) for m in of_person.get(key, ()) if m.by])
+    strangers = dict.fromkeys(k for k in chain(members_of, of_person, sessions) if k not in school.people)
+    for key in chain(school.people, (k for k in strangers if not k.startswith("account:"))):
+        members = _in_order(members_of.get(key, ()), _member_place)
+        matched = _in_order(of_person.get(key, ()), _account_place)
+        accounts = tuple([Linked(m.account, m.by) for m in matched if m.by])
         live = tuple(sessions.get(key, ()))
         yield Identity(key, key, school.people.get(key), members, accounts, live, disputes.get(key, ""))
+
+
+def _in_order(rows: Sequence[Row], place: Callable[[Row], tuple[str, ...]]) -> tuple[Row, ...]:
+    """Order the few rows of one person, so that the order of a reading decides nothing."""
+    return tuple(rows) if len(rows) < 2 else tuple(sorted(rows, key=place))  # noqa: PLR2004 - one is in order
+
+
+def _member_place(member: Member) -> tuple[str, ...]:
+    return member.portal, member.username, member.native_id, member.status
+
+
+def _account_place(match: _Match) -> tuple[str, ...]:
+    return match.account.directory, match.account.guid
 
 
 def _match_all(
@@ -161,7 +173,7 @@ def _match(account: Account, candidates: Sequence[Sequence[str]]) -> _Match:
             return _Match(account, people[0], level, everybody)
         if people:
             why = f"{account.username} has {len(people)} candidates by {level}"
-            return _Match(account, people[0], level, everybody, why, tuple(people))
+            return _Match(account, min(people), level, everybody, why, tuple(people))
     return _Match(account)
 
 

@@ -19,6 +19,7 @@ from connector.reconcile.doors import (
     credential_stands,
     open_outside_scope,
     session_users,
+    unread_lost,
 )
 from connector.reconcile.holds import Case, policy_of, provision_holds, revocation_holds
 from connector.reconcile.memory import Memory
@@ -77,9 +78,9 @@ class Decisions:
 def decide(correlation: Correlation, scene: Scene, memory: Memory) -> Decisions:
     """Decide every subject: contacts, members of governed portals, people linked to a managed account, orphans."""
     subjects = [i for i in correlation.identities if is_subject(i, scene)]
-    closings = {i.key: _closing(i, scene) for i in subjects}
-    statuses = {i.key: _status(i, closings[i.key], scene) for i in subjects}
-    rows = tuple(_decide(i, statuses[i.key], closings[i.key], scene, memory, statuses) for i in subjects)
+    closings = [_closing(i, scene) for i in subjects]
+    statuses = {i.key: _status(i, closing, scene) for i, closing in zip(subjects, closings, strict=True)}
+    rows = tuple([_decide(i, closing, scene, memory, statuses) for i, closing in zip(subjects, closings, strict=True)])
     return Decisions(scene.school, correlation, scene, rows)
 
 
@@ -143,14 +144,9 @@ def _record_stands(identity: Identity, scene: Scene) -> bool:
 
 
 def _decide(
-    identity: Identity,
-    status: Status,
-    closing: _Closing,
-    scene: Scene,
-    memory: Memory,
-    statuses: Mapping[str, Status],
+    identity: Identity, closing: _Closing, scene: Scene, memory: Memory, statuses: Mapping[str, Status]
 ) -> Decision:
-    match status:
+    match status := statuses[identity.key]:
         case Status.READY_TO_REVOKE:
             return _revocation(identity, closing, scene, memory, statuses)
         case Status.READY_TO_PROVISION:
@@ -176,7 +172,7 @@ def _revocation(
         _legs(identity, found, scene),
         found.portals,
         open_outside_scope(identity, scene),
-        (*evidence, *why_held, *_claimed(identity, scene)),
+        (*evidence, *why_held, *_claimed(identity, scene), *_notes(identity, scene)),
         urgent=case.urgent,
         reported_only=policy_of(case, scene).value == "report",
     )
@@ -186,8 +182,9 @@ def _legs(identity: Identity, found: _Closing, scene: Scene) -> Legs:
     clear = tuple(p for p in found.portals if any(m.credential_lives for m in identity.members_of(p)))
     disable = tuple(p for p in found.portals if any(m.enabled for m in identity.members_of(p)))
     everywhere = not _another_portal_keeps(identity, found.portals, scene)
-    users = session_users(identity, scene, None if everywhere else found.portals)
-    wanted: tuple[str, ...] = (ALL,) if everywhere else found.portals
+    portals = tuple(dict.fromkeys((*found.portals, *unread_lost(identity, scene))))
+    users = session_users(identity, scene, None if everywhere else portals)
+    wanted: tuple[str, ...] = (ALL,) if everywhere else portals
     if not users and claimed_usernames(identity, scene):
         wanted = ()  # an entitled person's sessions are never ended for somebody else
     unread = bool(scene.unread_directories) and not account_is_needed(identity, scene)
@@ -196,7 +193,10 @@ def _legs(identity: Identity, found: _Closing, scene: Scene) -> Legs:
 
 def _another_portal_keeps(identity: Identity, closing: Sequence[str], scene: Scene) -> bool:
     entitled = scene.claims.portals_of(identity.person_id)
-    return bool(entitled.difference(closing)) or any(m.enabled and m.portal not in closing for m in identity.members)
+    if entitled.difference(closing) or any(m.enabled and m.portal not in closing for m in identity.members):
+        return True
+    unknown = frozenset(scene.unread_portals).difference(unread_lost(identity, scene))
+    return bool(unknown)  # a portal that did not answer may hold an enabled member
 
 
 def _claimed(identity: Identity, scene: Scene) -> tuple[Evidence, ...]:
@@ -204,7 +204,7 @@ def _claimed(identity: Identity, scene: Scene) -> tuple[Evidence, ...]:
     people = scene.school.people
     found = [
         Evidence("claimed", f"the username {name} is {', '.join(sorted(people[p].code for p in who))}'s: it stays")
-        for name, who in claimed_usernames(identity, scene).items()
+        for name, who in sorted(claimed_usernames(identity, scene).items())
     ]
     for linked in identity.accounts:
         if who := scene.claims.others_on_account(linked.account, identity.person_id):
@@ -216,10 +216,11 @@ def _claimed(identity: Identity, scene: Scene) -> tuple[Evidence, ...]:
 def _notes(identity: Identity, scene: Scene) -> tuple[Evidence, ...]:
     """List what a person should look at although nothing closes: a court order for some children and not all."""
     barred = scene.school.barred.get(identity.key)
-    if not barred or not scene.claims.portals_of(identity.person_id):
+    if not barred or not scene.claims.portals_of(identity.person_id) or not scene.school.counting(identity.key):
         return ()
     names = ", ".join(sorted(scene.school.people[s].name for s in barred if s in scene.school.people))
-    return (Evidence("restricted-child", f"check that the portal hides {names}: restricted for some children, not all"),)
+    text = f"check that the portal hides {names}: restricted for some children, not all"
+    return (Evidence("restricted-child", text),)
 
 
 def ready_to_revoke(decisions: Decisions) -> Iterable[Decision]:

@@ -123,9 +123,7 @@ def decision_of(decisions: Decisions, key: str) -> Decision:
     return Decision(identity, Status.ACTIVE if entitled else Status.NONE)
 
 
-def _symptom(
-    symptom: str, decision: Decision, decisions: Decisions, memory: Memory, discreet: bool
-) -> Symptom | None:
+def _symptom(symptom: str, decision: Decision, decisions: Decisions, memory: Memory, discreet: bool) -> Symptom | None:
     if not symptom:
         return None
     if symptom != EMPTY_PORTAL:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from connector.model import Account, Member, SessionKey
+from connector.model import Account, Member, Person, Session, SessionKey
 from connector.policy import PortalRules, SignIn, Strategy
-from connector.reconcile.claims import Claims
+from connector.reconcile.claims import NOBODY, Claims
 from connector.reconcile.correlate import Identity
 from connector.reconcile.entitlement import may_be_entitled
 from connector.reconcile.school import School
@@ -44,6 +44,17 @@ class Scene:
         return frozenset(p.name for p in self.portals if p.needs_directory_account)
 
     @cached_property
+    def silent(self) -> frozenset[str]:
+        """The portals that decide by their own members, and did not answer."""
+        own = (Strategy.MANUAL, Strategy.CUSTOM)
+        return frozenset(p.name for p in self.portals if p.strategy in own and p.name in self.unread_portals)
+
+    @cached_property
+    def all_usernames_known(self) -> bool:
+        """Whether every portal that signs in through the directory answered."""
+        return not frozenset(self.unread_portals) & frozenset(self.through_directory)
+
+    @cached_property
     def through_directory(self) -> tuple[str, ...]:
         """The names of the portals that sign in through the directory, in the config's order."""
         return tuple(p.name for p in self.portals if p.sign_in is SignIn.DIRECTORY)
@@ -59,11 +70,21 @@ def member_is_closed(member: Member) -> bool:
     return not member.enabled and not member.credential_lives
 
 
-def session_lives(identity: Identity, portal: str, claims: Claims) -> bool:
+def session_lives(identity: Identity, portal: str, scene: Scene) -> bool:
     """Say whether a session of this identity lives in a portal that no entitled person claims."""
-    return any(
-        s.portal == portal and not claims.others_on_user(portal, s.user, identity.person_id) for s in identity.sessions
-    )
+    return any(s.portal == portal and not _is_claimed(s, identity, scene) for s in identity.sessions)
+
+
+def _is_claimed(session: Session, identity: Identity, scene: Scene) -> bool:
+    """Say whether an entitled person claims a session: by its username or its account, as its store keys it."""
+    match scene.store_keys.get(session.store, SessionKey.USERNAME):
+        case SessionKey.USERNAME:
+            return bool(scene.claims.others_on_user(session.portal, session.user, identity.person_id))
+        case SessionKey.GUID:
+            mine = (a.account for a in identity.accounts if a.account.guid == session.user.lower())
+            return any(scene.claims.others_on_account(a, identity.person_id) for a in mine)
+        case _:
+            return False
 
 
 def closing_portals(identity: Identity, scene: Scene) -> tuple[str, ...]:
@@ -74,15 +95,15 @@ def closing_portals(identity: Identity, scene: Scene) -> tuple[str, ...]:
     return tuple([
         p.name
         for p in scene.governed
-        if p.name not in entitled and _lives_in(identity, p.name, scene.claims) and not _undecided(identity, p, scene)
+        if p.name not in entitled and _lives_in(identity, p.name, scene) and not _undecided(identity, p, scene)
     ])
 
 
-def _lives_in(identity: Identity, portal: str, claims: Claims) -> bool:
+def _lives_in(identity: Identity, portal: str, scene: Scene) -> bool:
     for member in identity.members:
         if member.portal == portal and (member.enabled or member.credential_lives):
             return True
-    return bool(identity.sessions) and session_lives(identity, portal, claims)
+    return bool(identity.sessions) and session_lives(identity, portal, scene)
 
 
 def _undecided(identity: Identity, portal: PortalRules, scene: Scene) -> bool:
@@ -93,15 +114,38 @@ def _undecided(identity: Identity, portal: PortalRules, scene: Scene) -> bool:
     return not words and may_be_entitled(scene.school, identity.person_id)
 
 
+def unread_lost(identity: Identity, scene: Scene) -> tuple[str, ...]:
+    """Give the governed portals that did not answer and that the identity is surely not entitled to."""
+    if not identity.person_id or not scene.unread_portals:
+        return ()
+    entitled = scene.claims.portals_of(identity.person_id)
+    return tuple(
+        p.name
+        for p in scene.governed
+        if p.name in scene.unread_portals and p.name not in entitled and not _undecided(identity, p, scene)
+    )
+
+
+def unread_words(identity: Identity, scene: Scene) -> frozenset[str]:
+    """Give the portals that decide by their own members, did not answer, and may yet be this identity's."""
+    if not scene.silent or not identity.person_id or not may_be_entitled(scene.school, identity.person_id):
+        return NOBODY
+    return scene.silent
+
+
 def account_is_needed(identity: Identity, scene: Scene) -> bool:
-    """Say whether any portal that needs a directory account is entitled."""
-    return not scene.account_portals.isdisjoint(scene.claims.portals_of(identity.person_id))
+    """Say whether any portal that needs a directory account is entitled, or may be: unknown is not *no*."""
+    if not scene.account_portals.isdisjoint(scene.claims.portals_of(identity.person_id)):
+        return True
+    return bool(scene.silent) and not scene.account_portals.isdisjoint(unread_words(identity, scene))
 
 
 def closable_accounts(identity: Identity, scene: Scene) -> tuple[Account, ...]:
     """Give the enabled, managed accounts that nothing needs and no entitled person claims."""
     if not identity.accounts or account_is_needed(identity, scene):
         return ()
+    if identity.person_id is None and not scene.all_usernames_known:
+        return ()  # its username may stand on a member of the portal that did not answer
     return tuple(
         a.account
         for a in identity.accounts
@@ -139,8 +183,8 @@ def session_users(identity: Identity, scene: Scene, only: Sequence[str] | None) 
             for user, portals in own_usernames(identity, scene, only).items():
                 found[store, user] = portals
         else:
-            for user in _other_keys(identity, key, scene):
-                found[store, user] = tuple(only or ())
+            for user, portals in _other_keys(identity, key, scene, only).items():
+                found[store, user] = portals
     return tuple(SessionUser(store, user, portals) for (store, user), portals in found.items())
 
 
@@ -170,25 +214,44 @@ def _username_places(identity: Identity, scene: Scene) -> dict[tuple[str, str], 
             places[member.portal, member.username] = None
             directory_names.extend([member.username] if member.portal in through else [])
     places.update({(portal, name): None for name in directory_names if name for portal in through})
-    places.update({(s.portal, s.user): None for s in identity.sessions})
+    for session in identity.sessions:
+        if scene.store_keys.get(session.store, SessionKey.USERNAME) is SessionKey.USERNAME:
+            places[session.portal, session.user] = None
     return places
 
 
-def _other_keys(identity: Identity, key: SessionKey, scene: Scene) -> tuple[str, ...]:
-    person = identity.person
-    match key:
-        case SessionKey.PERSON_ID:
-            return (identity.person_id,) if identity.person_id else ()
-        case SessionKey.CODE:
-            return (person.code,) if person and len(scene.school.by_code.get(fold(person.code), ())) == 1 else ()
-        case SessionKey.EMAIL:
-            holders = scene.school.by_email.get(fold(person.email), ()) if person and person.email else ()
-            return (person.email,) if person and len(holders) == 1 else ()
-        case SessionKey.GUID:
-            mine = (a.account for a in identity.accounts)
-            return tuple(a.guid for a in mine if not scene.claims.others_on_account(a, identity.person_id))
-        case _:
-            return tuple(dict.fromkeys(m.native_id for m in identity.members if m.native_id))
+def _other_keys(
+    identity: Identity, key: SessionKey, scene: Scene, only: Sequence[str] | None
+) -> Mapping[str, tuple[str, ...]]:
+    """Give each user value that is no username, with the portals where a session under it is the identity's own."""
+    if key is SessionKey.NATIVE_ID:
+        return _native_ids(identity, only)
+    person, school, claims = identity.person, scene.school, scene.claims
+    users: tuple[str, ...] = ()
+    if key is SessionKey.PERSON_ID and identity.person_id:
+        users = (identity.person_id,)
+    elif key is SessionKey.CODE and person and _is_alone(school.by_code.get(fold(person.code), ()), person, claims):
+        users = (person.code,)
+    elif key is SessionKey.EMAIL and person and _is_alone(school.by_email.get(fold(person.email), ()), person, claims):
+        users = (person.email,)
+    elif key is SessionKey.GUID:
+        mine = (a.account for a in identity.accounts)
+        users = tuple(a.guid for a in mine if not claims.others_on_account(a, identity.person_id))
+    return dict.fromkeys(users, tuple(only or ()))
+
+
+def _is_alone(holders: Sequence[str], person: Person, claims: Claims) -> bool:
+    """Say whether nobody entitled shares a code or an e-mail with this person."""
+    return bool(holders) and not any(claims.portals_of(h) for h in holders if h != person.person_id)
+
+
+def _native_ids(identity: Identity, only: Sequence[str] | None) -> Mapping[str, tuple[str, ...]]:
+    """Give each native id with the portals whose own it is: the next portal counts its rows anew."""
+    found: dict[str, tuple[str, ...]] = {}
+    for member in identity.members:
+        if member.native_id and (only is None or member.portal in only):
+            found[member.native_id] = (*found.get(member.native_id, ()), member.portal)
+    return found
 
 
 def claimed_usernames(identity: Identity, scene: Scene) -> dict[str, frozenset[str]]:

@@ -64,7 +64,7 @@ def sections(decision: Decision, decisions: Decisions, memory: Memory, discreet:
         Section("Sessions", tuple(_session_facts(identity))),
         Section("Same person", tuple(_same_human(identity, decisions))),
         Section("Claimed by entitled people", tuple(_claims(identity, decisions))),
-        Section("Blocks, keeps and releases", tuple(_memory_facts(identity, memory, discreet))),
+        Section("Said by people", tuple(_memory_facts(identity, memory, discreet))),
     ]
     return tuple(s for s in all_of_them if s.facts)
 

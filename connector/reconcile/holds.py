@@ -1,9 +1,10 @@
 """Why a row waits for a person. Pure. A hold never decides who is closed, only that somebody looks first.
 
-`restricted`, `blocked` and `requested` rows are held only by `protected` and `disputed`, and then only their directory leg.
+`restricted`, `blocked` and `requested` rows are held only by `protected` and `disputed`, and then only their directory
+leg.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -60,9 +61,8 @@ def _ordered(found: Mapping[Hold, str]) -> tuple[tuple[Hold, ...], tuple[Evidenc
 
 
 def _account_holds(case: Case) -> Iterator[Found]:
-    for account in case.accounts:
-        if account.protected:
-            yield Hold.PROTECTED, f"{account.username}: {account.protected}"
+    if guarded := [f"{a.username}: {a.protected}" for a in case.accounts if a.protected]:
+        yield Hold.PROTECTED, "; ".join(guarded)
     if case.identity.disputed:
         yield Hold.DISPUTED, case.identity.disputed
     weak = [a.account for a in case.identity.accounts if a.by is MatchLevel.EMAIL and a.account in case.accounts]
@@ -86,26 +86,26 @@ def _unclear(person_id: str, case: Case, school: School) -> str:
     """The decision rests on an unknown enrolment: were that student at the school, the person would be entitled."""
     if Reason.NO_STUDENT_AT_SCHOOL not in case.reasons and Reason.PORTAL_FLAG_OFF not in case.reasons:
         return ""
-    for standing in school.standings(person_id):
-        unknown = standing.attendance is Attendance.UNKNOWN
-        if unknown and standing.current and standing.flagged and not standing.restricted:
-            return f"an enrolment of student {standing.relationship.student_id} cannot be read"
-    return ""
+    students = {
+        s.relationship.student_id
+        for s in school.standings(person_id)
+        if s.attendance is Attendance.UNKNOWN and s.current and s.flagged and not s.restricted
+    }
+    return f"an enrolment of student {min(students)} cannot be read" if students else ""
 
 
 def _still_has_children(person_id: str, case: Case, school: School, statuses: Mapping[str, Status]) -> str:
     standing_for = (Status.ACTIVE, Status.READY_TO_PROVISION)
     if any(statuses.get(other) in standing_for for other in school.same_human(person_id)):
         return ""
-    at_school = [s for s in school.standings(person_id) if s.attendance is Attendance.YES]
-    if Reason.PORTAL_FLAG_OFF in case.reasons and at_school:
-        return f"student {at_school[0].relationship.student_id} is at the school; check family and contact type first"
+    if school.counting(person_id):
+        return ""  # only a staff portal closes: this very account still stands for the children
+    here = [s.relationship for s in school.standings(person_id) if s.attendance is Attendance.YES]
+    if Reason.PORTAL_FLAG_OFF in case.reasons and here:
+        return f"student {min(r.student_id for r in here)} is at the school; check family and contact type first"
     since = school.as_of - timedelta(days=school.rules.ended_link_days)
-    for standing in at_school:
-        ended = standing.relationship.ended_on
-        if ended is not None and since <= ended <= school.as_of:
-            return f"the relationship to student {standing.relationship.student_id} ended on {ended}, the student stays"
-    return ""
+    ended = sorted((r.student_id, r.ended_on) for r in here if r.ended_on and since <= r.ended_on <= school.as_of)
+    return f"the relationship to student {ended[0][0]} ended on {ended[0][1]}, the student stays" if ended else ""
 
 
 def _possible_successor(person_id: str, case: Case, scene: Scene) -> str:
@@ -115,11 +115,14 @@ def _possible_successor(person_id: str, case: Case, scene: Scene) -> str:
         return ""
     names = {p.name for p in case.closing.considered(scene)}
     proven = {person_id, *scene.school.same_human(person_id)}
-    for shared, other in _alike(person_id, scene.school):
-        entitled = not scene.claims.portals_of(other).isdisjoint(names)
-        if entitled and other not in proven and other not in scene.school.student_records:
-            return f"{scene.school.people[other].code} is entitled and shares {shared}"
-    return ""
+    found = (
+        f"{scene.school.people[other].code} is entitled and shares {shared}"
+        for shared, other in _alike(person_id, scene.school)
+        if other not in proven
+        and other not in scene.school.student_records
+        and not scene.claims.portals_of(other).isdisjoint(names)
+    )
+    return min(found, default="")
 
 
 def _alike(person_id: str, school: School) -> Iterator[tuple[str, str]]:
@@ -139,7 +142,8 @@ def _alike(person_id: str, school: School) -> Iterator[tuple[str, str]]:
 
 def _time_holds(case: Case, scene: Scene, memory: Memory) -> Iterator[Found]:
     key, rules, as_of = case.identity.key, scene.school.rules, scene.school.as_of
-    if keep := memory.keeps.get(case.identity.person_id or ""):
+    keep = memory.keeps.get(key)
+    if keep and (keep.until is None or keep.until >= as_of):
         yield Hold.KEEP, f"kept by {keep.owner}: {keep.reason}" + (f" (until {keep.until})" if keep.until else "")
     if memory.flips.get(key, 0) >= _FLIPS:
         yield Hold.OSCILLATING, f"revoked and entitled again {memory.flips[key]} times; rule: {', '.join(case.reasons)}"
@@ -183,9 +187,10 @@ def _policy_hold(case: Case, scene: Scene, statuses: Mapping[str, Status]) -> It
         yield Hold.POLICY, f"the school's policy holds {', '.join(held)}"
     elif Reason.SUPERSEDED in case.reasons and scene.school.rules.superseded_needs_active_successor:
         names = tuple(p.name for p in case.closing.considered(scene))
-        waiting = [o for o in successors(case.identity, names, scene) if statuses.get(o) is not Status.ACTIVE]
-        if waiting and len(waiting) == len(successors(case.identity, names, scene)):
-            yield Hold.POLICY, f"the successor {scene.school.people[waiting[0]].code} cannot sign in yet"
+        heirs = successors(case.identity, names, scene)
+        if not any(statuses.get(heir) is Status.ACTIVE for heir in heirs):
+            codes = ", ".join(sorted(scene.school.people[heir].code for heir in heirs))
+            yield Hold.POLICY, f"the successor {codes} cannot sign in yet"
 
 
 def provision_holds(
@@ -196,12 +201,13 @@ def provision_holds(
     if identity.disputed:
         found[Hold.DISPUTED] = identity.disputed
     entitled = claims.portals_of(identity.person_id)
-    for linked in identity.accounts:
-        a = linked.account
-        if not a.enabled and (a.directory, a.guid) not in memory.closed_accounts:
-            found[Hold.DISABLED_ELSEWHERE] = f"the account {a.username} was disabled by somebody else"
+    wanted = [p for p in scene.governed if p.name in entitled]
+    if any(p.needs_directory_account for p in wanted) and not any(a.account.enabled for a in identity.accounts):
+        for account in (a.account for a in identity.accounts):
+            if (account.directory, account.guid) not in memory.closed_accounts:
+                found[Hold.DISABLED_ELSEWHERE] = f"the account {account.username} was disabled by somebody else"
+    names = {p.name for p in wanted}
     for m in identity.members:
-        governed = any(p.name == m.portal for p in scene.governed)
-        if governed and m.portal in entitled and not m.enabled and (m.portal, m.person_id) not in memory.closed_members:
+        if m.portal in names and not m.enabled and (m.portal, m.person_id) not in memory.closed_members:
             found.setdefault(Hold.DISABLED_ELSEWHERE, f"the {m.portal} member was disabled by somebody else")
     return _ordered(found)

@@ -109,6 +109,7 @@ class Journal:
         self.release = people.release
         self.request_revocation = people.request_revocation
         self.link = register.link
+        self.link_many = register.link_many
         self.move_link = register.move_link
         self.unlink = register.unlink
         self.remember_users = register.remember_users

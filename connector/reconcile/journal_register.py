@@ -3,7 +3,7 @@
 The secrets of operators are kept as they are handed in (a hash, a sealed seed) and never reach the audit trail.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, update
@@ -35,6 +35,19 @@ class Register:
                 writing.conn, tables.links, [{**row, "how": how, "operator": operator, "linked_at": writing.now}]
             )
             _note_link(writing, "linked", row, operator, f"linked to {person_id} ({how})")
+
+    def link_many(self, links: Sequence[tuple[str, str, str]], operator: str, how: str) -> None:
+        """Tie accounts (directory, guid, person_id) in one transaction. One that is linked stays as it is."""
+        if not links:
+            return
+        with self._store.writing() as writing:
+            table = tables.links
+            linked = {(row.directory, row.guid) for row in writing.conn.execute(select(table))}
+            fresh = {(d, g): {"directory": d, "guid": g, "person_id": p} for d, g, p in links if (d, g) not in linked}
+            stamp = {"how": how, "operator": operator, "linked_at": writing.now}
+            insert_rows(writing.conn, table, [{**row, **stamp} for row in fresh.values()])
+            for row in fresh.values():
+                _note_link(writing, "linked", row, operator, f"linked to {row['person_id']} ({how})")
 
     def move_link(self, directory: str, guid: str, person_id: str, operator: str, how: str) -> None:
         """Move a link to another record of the same human. Raises JournalError where there is no link."""

@@ -11,6 +11,7 @@ from connector.errors import SourceError
 from connector.model import LegKind
 from connector.policy import Limits, PortalRules, Rules, Strategy
 from connector.reconcile.baseline import Baseline, counts_of
+from connector.reconcile.collector import collector_held
 from connector.reconcile.correlate import correlate
 from connector.reconcile.decide import Decisions, decide
 from connector.reconcile.doors import Scene
@@ -28,12 +29,16 @@ Address = tuple[str, LegKind, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What went before: memory, the last accepted snapshot, the highest counts of 30 days, and legs still open."""
+    """What went before: memory, the last accepted snapshot, the highest counts of 30 days, what is on its way already.
+
+    `open_additions` are (portal, person_id).
+    """
 
     memory: Memory = field(default_factory=Memory)
     baseline: Baseline | None = None
     highest_counts: Mapping[str, int] = field(default_factory=dict)
     open_legs: frozenset[Address] = frozenset()
+    open_additions: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class Judgement:
         return {**found, "held": held, "pending": self.plan.pending, "unmanaged": unmanaged}
 
 
+@collector_held()
 def judge(
     snapshot: Snapshot,
     rules: Rules,
@@ -79,7 +85,7 @@ def judge(
     rows = memberships(decisions, unread_portals)
     unread = tuple(f"{u.kind.replace('_', ' ')} {u.name}: {u.why}" for u in snapshot.unread)
     plan = build_plan(decisions, memory, additions(rows, school, portals), unread)
-    plan = _with_warnings(_without_open(plan, past.open_legs), snapshot, school)
+    plan = _with_warnings(_without_open(plan, past), snapshot, school)
     night = Night(limits, now, memory, past.baseline, past.highest_counts, counts_of(snapshot))
     return Judgement(snapshot, decisions, rows, guard(plan, decisions, night), night)
 
@@ -94,22 +100,23 @@ def refuse_missing_dimensions(snapshot: Snapshot, portals: Sequence[PortalRules]
         for dimension in needs.get(portal.strategy, ()):
             if dimension in snapshot.people.missing:
                 raise SourceError(
-                    f"{snapshot.people.provenance.source} carries no {dimension} at all, and the portal {portal.name} is "
-                    f"decided by them. Unknown is not none: nothing was decided and nothing was written.",
+                    f"{snapshot.people.provenance.source} carries no {dimension} at all, and the portal {portal.name} "
+                    f"is decided by them. Unknown is not none: nothing was decided and nothing was written.",
                     f"Add {dimension} to the source.",
                 )
 
 
-def _without_open(plan: Plan, open_legs: frozenset[Address]) -> Plan:
-    """Leave out legs that are intended already: `resume` drives those, they are not planned twice."""
-    if not open_legs:
+def _without_open(plan: Plan, past: Past) -> Plan:
+    """Leave out what is intended already: `resume` drives it, nothing is planned twice."""
+    if not past.open_legs and not past.open_additions:
         return plan
     rows = []
     for row in plan.revocations:
-        legs = tuple(leg for leg in row.legs if address(row.key, leg) not in open_legs)
+        legs = tuple(leg for leg in row.legs if address(row.key, leg) not in past.open_legs)
         if legs:
             rows.append(replace(row, legs=legs))
-    return assemble(tuple(rows), plan.additions, plan.as_of, plan.unread, plan.warnings)
+    added = tuple(a for a in plan.additions if (a.portal, a.person_id) not in past.open_additions)
+    return assemble(tuple(rows), added, plan.as_of, plan.unread, plan.warnings)
 
 
 def address(key: str, leg: PlannedLeg) -> Address:

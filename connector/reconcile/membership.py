@@ -4,9 +4,10 @@ The nightly run and `refresh` add entitled people to portals decided by security
 remove. A mismatch is never removed by itself.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 
 from connector.errors import ConfigError
 from connector.model import Member, MembershipType, MemberStatus, Nightly, StrategyMatch
@@ -59,17 +60,20 @@ def memberships(decisions: Decisions, unread_portals: Sequence[str] = ()) -> tup
     """Give every member of every portal that was read, and whom the nightly run would add."""
     school, portals = decisions.school, decisions.scene.portals
     identities = [i for i in decisions.correlation.identities if i.person_id]
-    found = [m for i in identities if i.members for p in portals for m in _of_members(i, p, school)]
+    rules = {p.name: p for p in portals}
+    found = [m for i in identities for m in _of_members(i, rules, school)]
     wanted = [p for p in portals if p.strategy is Strategy.SECURITY_ROLES and p.name not in unread_portals]
     found.extend(_would_be(decisions, wanted, identities))
-    return tuple(sorted(found, key=lambda m: (m.portal, m.person_id)))
+    found.sort(key=attrgetter("person_id"))
+    found.sort(key=attrgetter("portal"))  # stable: by portal, then by person
+    return tuple(found)
 
 
-def _of_members(identity: Identity, portal: PortalRules, school: School) -> Iterable[Membership]:
-    mine = identity.members_of(portal.name)
-    for member in mine:
-        match = strategy_match(school, portal, member.person_id, mine)
-        yield Membership(portal.name, member.person_id, member, match)
+def _of_members(identity: Identity, rules: Mapping[str, PortalRules], school: School) -> Iterable[Membership]:
+    for member in identity.members:
+        if portal := rules.get(member.portal):
+            match = strategy_match(school, portal, member.person_id, identity.members_of(portal.name))
+            yield Membership(portal.name, member.person_id, member, match)
 
 
 def _would_be(
@@ -91,9 +95,9 @@ def additions(rows: Iterable[Membership], school: School, portals: Sequence[Port
     """Give what the nightly run would add."""
     default = {p.name: p.status_default for p in portals}
     return tuple(
-        Addition(m.portal, m.person_id, school.people[m.person_id].code, school.people[m.person_id].name, default[m.portal])
+        Addition(m.portal, person.person_id, person.code, person.name, default[m.portal])
         for m in rows
-        if m.nightly is not Nightly.NONE
+        if m.nightly is not Nightly.NONE and (person := school.people.get(m.person_id))
     )
 
 

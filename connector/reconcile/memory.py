@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from connector.model import Hold
+from connector.model import Hold, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,13 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """One identity closed by us: when, and what its limits are counted under."""
+    """One identity closed by us: when, why, and what its limits are counted under."""
 
     key: str
     at: datetime
     contact_types: tuple[str, ...] = ()
     portals: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

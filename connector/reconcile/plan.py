@@ -1,7 +1,7 @@
 """From decisions to a plan: the ordered, digested list of actions. Pure.
 
-The digest covers the actions and what they depend on, not run id or clock: the same facts give the same plan tomorrow, and
-an approval still fits. A plan is cut (`without`, `except_for`) only into another plan with another digest.
+The digest covers the actions and what they depend on, not run id or clock: the same facts give the same plan tomorrow,
+and an approval still fits. A plan is cut (`without`, `except_for`) only into another plan with another digest.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 
 from connector.model import Account, Hold, LegKind, Member, Reason, SessionKey
 from connector.reconcile.decide import Decision, Decisions, ready_to_revoke
-from connector.reconcile.doors import SessionUser
+from connector.reconcile.doors import SessionUser, unread_lost
 from connector.reconcile.memory import Memory, Release
 from connector.reconcile.plan_values import Addition, Evidence, Plan, PlannedLeg, Revocation
 
@@ -125,15 +125,16 @@ def _legs(decision: Decision, decisions: Decisions) -> Iterable[PlannedLeg]:
         clear, disable = member.credential_lives, member.enabled
         if member.portal in decision.closing and (clear or disable):
             yield PlannedLeg(LegKind.CREDENTIAL, member.portal, member.person_id, member, clear, disable_member=disable)
-    for name in decisions.scene.unread_portals:
-        if identity.person_id and name not in decisions.scene.claims.portals_of(identity.person_id):
-            yield PlannedLeg(LegKind.CREDENTIAL, name, identity.person_id, None, True, True, unread=True)  # noqa: FBT003 - by the dataclass's order
-    for user in legs.session_users:
+    for name in unread_lost(identity, decisions.scene):
+        yield PlannedLeg(
+            LegKind.CREDENTIAL, name, identity.key, clear_credential=True, disable_member=True, unread=True
+        )
+    for user in sorted(legs.session_users, key=lambda u: (u.store, u.user)):
         yield PlannedLeg(
             LegKind.SESSIONS,
             user.store,
             user.user,
-            portals=user.portals,
+            portals=tuple(sorted(user.portals)),
             unread=_may_be_anothers(user, decision, decisions),
         )
 
@@ -173,9 +174,8 @@ def _before_facts(before: Account | Member | None) -> list[object]:
 def _basis(decision: Decision) -> str:
     """Digest everything the row depends on: when one of these changes, it is another row."""
     identity = decision.identity
-    facts = [_before_facts(a.account) + [a.by] for a in identity.accounts] + [
-        _before_facts(m) for m in identity.members
-    ]
+    facts = [[*_before_facts(a.account), a.by] for a in identity.accounts]
+    facts += [_before_facts(m) for m in identity.members]
     evidence = [[e.about, e.text] for e in decision.evidence]
     return digest_of([identity.key, list(decision.reasons), list(decision.holds), evidence, facts])
 
@@ -197,7 +197,7 @@ def _factors(decision: Decision, decisions: Decisions) -> Iterable[tuple[str, st
                 found["exit_reason", enrolment.exit_reason] = None
     for grant in school.grants.get(person_id, ()):
         found["role", grant.role] = None
-    return found
+    return sorted(found)
 
 
 def without(plan: Plan, factors: Sequence[tuple[str, str]]) -> Plan:

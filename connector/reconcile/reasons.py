@@ -5,6 +5,7 @@ Evidence texts never depend on the clock, only on facts: a release holds until i
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from connector.model import PersonStatus, Reason
 from connector.policy import PortalRules, Strategy
@@ -41,7 +42,7 @@ def reasons_of(
     for reason, text in _all(identity, closing, scene, memory):
         found.setdefault(reason, []).append(text)
     ordered = tuple(r for r in Reason if r in found)
-    return ordered, tuple(Evidence(r, text) for r in ordered for text in dict.fromkeys(found[r]))
+    return ordered, tuple(Evidence(r, text) for r in ordered for text in sorted(set(found[r])))
 
 
 def _all(identity: Identity, closing: Closing, scene: Scene, memory: Memory) -> Iterator[Found]:
@@ -68,7 +69,7 @@ def _half_revoked(identity: Identity, closing: Closing, scene: Scene) -> Iterato
 def _asked_for(identity: Identity, memory: Memory) -> Iterator[Found]:
     if identity.person_id and (block := memory.blocks.get(identity.person_id)):
         yield Reason.BLOCKED, f"blocked by {block.owner}: {block.reason}"
-    if identity.person_id in memory.requested:
+    if identity.key in memory.requested:
         yield Reason.REQUESTED, "asked for by a named person or client"
 
 
@@ -111,7 +112,8 @@ def _superseded(identity: Identity, portal: PortalRules, scene: Scene) -> Iterat
     if portal.name in scene.claims.portals_of(identity.person_id):
         return
     for other in successors(identity, (portal.name,), scene):
-        yield Reason.SUPERSEDED, f"{scene.school.people[other].code} is the same person and is entitled to {portal.name}"
+        code = scene.school.people[other].code
+        yield Reason.SUPERSEDED, f"{code} is the same person and is entitled to {portal.name}"
 
 
 def _contact_reasons(identity: Identity, scene: Scene) -> Iterator[Found]:
@@ -145,7 +147,8 @@ def _role_ended(identity: Identity, portal: PortalRules, scene: Scene) -> Iterat
     person_id = identity.person_id or ""
     if wanted.isdisjoint(scene.school.roles_in_force(person_id)):
         for grant in scene.school.grants.get(person_id, ()):
-            if fold(grant.role) in wanted & scene.school.roles_ever(person_id):
+            begun = grant.begins_on is None or grant.begins_on <= scene.school.as_of
+            if begun and fold(grant.role) in wanted:
                 yield Reason.ROLE_ENDED, f"the role {grant.role} ended on {grant.ends_on}"
 
 
@@ -175,7 +178,7 @@ def _gone_text(standing: Standing, scene: Scene) -> str:
         return f"{who}: has no enrolment"
     if standing.attendance is Attendance.UNKNOWN:
         return f"{who}: an enrolment cannot be read: exit before entry, or no entry date"
-    last = max(enrolments, key=lambda e: last_day_of_access(e, scene.school.rules))
+    last = max(enrolments, key=lambda e: (last_day_of_access(e, scene.school.rules), e.entry_date or date.min))
     if last.entry_date and last.entry_date > scene.school.as_of:
         return f"{who}: starts on {last.entry_date}"
     until = last_day_of_access(last, scene.school.rules)

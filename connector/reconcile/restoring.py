@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from connector.model import Account, LegKind, LegState, Member
 from connector.policy import PortalRules, SignIn
-from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decisions
 from connector.reconcile.journal_values import Direction, StoredLeg, StoredRevocation
 from connector.reconcile.plan_values import Evidence, PlannedLeg, Revocation
@@ -28,7 +27,7 @@ def plan_restore(
     closed: Sequence[StoredRevocation], decisions: Decisions, portals: Sequence[PortalRules], *, seconded: bool
 ) -> Restore:
     """Plan to open what these revocations closed. Blocked people stay closed; restricted ones need a second."""
-    identities = decisions.correlation.by_key()
+    now = _now(decisions)
     by_password = {p.name for p in portals if p.sign_in is SignIn.PASSWORD}
     rows: list[Revocation] = []
     refused: list[tuple[str, str]] = []
@@ -38,7 +37,7 @@ def plan_restore(
         if why:
             refused.append((revocation.row.code or revocation.row.key, why))
             continue
-        legs, moved_on = _legs(revocation, identities.get(revocation.row.key))
+        legs, moved_on = _legs(revocation, now)
         refused += [(revocation.row.code or revocation.row.key, why) for why in moved_on]
         if legs:
             rows.append(replace(revocation.row, legs=legs, holds=(), evidence=(_why(revocation),)))
@@ -68,21 +67,39 @@ def _why(revocation: StoredRevocation) -> Evidence:
     return Evidence("restore", f"closed by {revocation.operator} on {revocation.intended_at:%Y-%m-%d %H:%M} UTC")
 
 
-def _legs(revocation: StoredRevocation, identity: Identity | None) -> tuple[tuple[PlannedLeg, ...], list[str]]:
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """What is there today: accounts with the key of the identity they are matched to, and members by their row."""
+
+    accounts: Mapping[tuple[str, str], tuple[str, Account]]
+    members: Mapping[tuple[str, str, str], Member]
+
+    def of(self, revocation: StoredRevocation, leg: StoredLeg) -> tuple[Account | Member | None, str]:
+        """Give what a leg closed as it is today, and whose it is by now where it is somebody else's."""
+        planned, key = leg.planned, revocation.row.key
+        if isinstance(leg.before, Member):
+            return self.members.get((planned.target, planned.subject, leg.before.native_id)), ""
+        owner, account = self.accounts.get((planned.target, planned.subject), (key, None))
+        return account, "" if owner == key else owner
+
+
+def _now(decisions: Decisions) -> _Now:
+    identities = decisions.correlation.identities
+    return _Now(
+        {(a.account.directory, a.account.guid): (i.key, a.account) for i in identities for a in i.accounts},
+        {(m.portal, m.person_id, m.native_id): m for i in identities for m in i.members},
+    )
+
+
+def _legs(revocation: StoredRevocation, now: _Now) -> tuple[tuple[PlannedLeg, ...], list[str]]:
     """Give the legs to open, and how the world has moved on where it has."""
     legs: list[PlannedLeg] = []
     moved_on: list[str] = []
-    accounts: Mapping[str, Account] = {a.account.guid: a.account for a in identity.accounts} if identity else {}
-    members = {(m.portal, m.person_id): m for m in identity.members} if identity else {}
     for leg in revocation.legs:
         if leg.state is not LegState.CLOSED or leg.planned.kind is LegKind.SESSIONS or leg.before is None:
             continue
-        now = (
-            accounts.get(leg.planned.subject)
-            if isinstance(leg.before, Account)
-            else members.get((leg.planned.target, leg.planned.subject))
-        )
-        why = _moved(leg, now)
+        today, another = now.of(revocation, leg)
+        why = f"{_where(leg)}: is matched to {another} now" if another else _moved(leg, today)
         if why:
             moved_on.append(why)
         else:
@@ -90,9 +107,13 @@ def _legs(revocation: StoredRevocation, identity: Identity | None) -> tuple[tupl
     return tuple(legs), moved_on
 
 
+def _where(leg: StoredLeg) -> str:
+    return f"{leg.planned.kind} in {leg.planned.target}"
+
+
 def _moved(leg: StoredLeg, now: Account | Member | None) -> str:
     """Say how the target differs from what we left; empty where it is as we left it."""
-    where = f"{leg.planned.kind} in {leg.planned.target}"
+    where = _where(leg)
     if now is None:
         return f"{where}: the entry is gone"
     if isinstance(now, Account) and isinstance(leg.after, Account):

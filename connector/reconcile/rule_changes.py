@@ -1,117 +1,149 @@
 """Rules that changed and restrictions that were lifted since the last accepted run. Pure.
 
-However few people they touch, these are looked at by a person: a rule is changed seldom and by hand, and a restriction that
-disappears lets somebody in whom a court keeps out.
+However few people they touch, these are looked at by a person: a rule is changed seldom and by hand, and a restriction
+that disappears lets somebody in whom a court keeps out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
+from connector.model import LegKind
 from connector.policy import PortalRules, Rules
 from connector.reconcile.baseline import Baseline
 from connector.reconcile.cause import flag_text
 from connector.reconcile.decide import Decisions
 from connector.reconcile.entitlement import is_current
-from connector.reconcile.plan_values import Objection, Plan
+from connector.reconcile.limits import MEND, NOTHING_CLOSED, cut_command
+from connector.reconcile.plan_values import Objection, Plan, Revocation
 from connector.reconcile.school import School
 from connector.reconcile.text import fold
 
 _RESTRICTED = "relationships.restricted"
+_NAMED = 10
+"""How many people one line names."""
 
 
-def rule_objections(plan: Plan, decisions: Decisions, baseline: Baseline) -> Iterable[Objection]:
+def rule_objections(plan: Plan, decisions: Decisions, baseline: Baseline, since: str) -> Iterable[Objection]:
     """Object to every contact type, portal or rule that changed and touches somebody in the plan."""
-    yield from _type_objections(plan, decisions.school, baseline)
-    yield from _portal_objections(plan, decisions.scene.portals, baseline)
-    yield from _config_objections(plan, decisions.school.rules, baseline)
+    yield from _type_objections(plan, decisions.school, baseline, since)
+    yield from _portal_objections(plan, decisions.scene.portals, baseline, since)
+    yield from _config_objections(plan, decisions.school.rules, baseline, since)
 
 
-def _type_objections(plan: Plan, now: School, baseline: Baseline) -> Iterable[Objection]:
-    before = School(baseline.people, baseline.rules, baseline.as_of)
+def _type_objections(plan: Plan, now: School, baseline: Baseline, since: str) -> Iterable[Objection]:
     names = {fold(t.name): t.name for t in (*baseline.people.contact_types, *now.reading.contact_types)}
-    for folded, name in names.items():
-        if not (text := flag_text(name, before, now)):
-            continue
-        touched = [r for r in plan.revocations if r.applies and folded in map(fold, r.values("contact_type"))]
+    applied = [r for r in plan.revocations if r.applies]
+    for folded, name in sorted(names.items()):
+        text = flag_text(name, baseline.school, now)
+        touched = [r for r in applied if _rests_on_type(r, folded, now)] if text else []
         if touched:
-            total = sum(r.applies for r in plan.revocations)
-            since = f"{baseline.as_of.day} {baseline.as_of:%b}"
             yield Objection(
                 f"rule-changed:{name}",
-                f"{len(touched):,} of {total:,} share contact type {name}, {text} since {since}. Nothing was closed.",
-                "If wrong: correct it in the admin system.",
-                (f"connector plan --without contact_type={name}",) if len(touched) < total else (),
+                f"{len(touched):,} of {len(applied):,} share contact type {name}, {text} since {since}. "
+                f"{NOTHING_CLOSED}",
+                MEND,
+                cut_command(plan, "contact_type", name),
             )
 
 
-def _portal_objections(plan: Plan, portals: Iterable[PortalRules], baseline: Baseline) -> Iterable[Objection]:
-    before = {p.name: p for p in baseline.portals}
-    for portal in portals:
-        old = before.get(portal.name)
-        if old is None or old == portal:
-            continue
-        touched = sum(r.applies and portal.name in r.values("portal") for r in plan.revocations)
-        touched += sum(a.portal == portal.name for a in plan.additions)
+def _rests_on_type(row: Revocation, folded: str, now: School) -> bool:
+    """Say whether a relationship of this row has no word of its own and asks its contact type."""
+    mine = now.relationships.get(row.key, ())
+    return any(fold(r.contact_type) == folded and r.portal_access is None and is_current(r, now.as_of) for r in mine)
+
+
+def _portal_objections(
+    plan: Plan, portals: Iterable[PortalRules], baseline: Baseline, since: str
+) -> Iterable[Objection]:
+    before, after = {p.name: p for p in baseline.portals}, {p.name: p for p in portals}
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        touched = _touched_by_portal(plan, name, old, new) if old != new else 0
         if touched:
-            changed = ", ".join(_difference(old, portal))
+            rows = "1 row" if touched == 1 else f"{touched:,} rows"
             yield Objection(
-                f"rule-changed:{portal.name}",
-                f"The rules of portal {portal.name} changed since {baseline.as_of} ({changed}) and touch {touched:,} rows. Nothing was closed.",
-                f"If wrong: correct [portals.{portal.name}] in the config.",
-                (f"connector plan --without portal={portal.name}",),
+                f"rule-changed:{name}",
+                f"The rules of the portal {name} changed since {since} ({_portal_text(old, new)}) and touch {rows} of "
+                f"this plan. {NOTHING_CLOSED}",
+                f"If wrong: correct [portals.{name}] in the config.",
+                cut_command(plan, "portal", name),
             )
 
 
-def _config_objections(plan: Plan, rules: Rules, baseline: Baseline) -> Iterable[Objection]:
+def _touched_by_portal(plan: Plan, name: str, old: PortalRules | None, new: PortalRules | None) -> int:
+    """Count the rows a changed portal may be the cause of: closed in it, added to it, or an account it needs."""
+    accounts = any(p is not None and p.needs_directory_account for p in (old, new))
+    rows = [r for r in plan.revocations if r.applies]
+    closed = sum(
+        name in r.values("portal") or (accounts and any(leg.kind is LegKind.DIRECTORY for leg in r.legs)) for r in rows
+    )
+    return closed + sum(a.portal == name for a in plan.additions)
+
+
+def _portal_text(old: PortalRules | None, new: PortalRules | None) -> str:
+    if old is None or new is None:
+        return "it is new" if old is None else "it is gone from the config"
+    return ", ".join(f"{name} {was}→{now}" for name, was, now in _difference(old, new))
+
+
+def _config_objections(plan: Plan, rules: Rules, baseline: Baseline, since: str) -> Iterable[Objection]:
     touched = sum(r.applies for r in plan.revocations)
-    if not touched or rules == baseline.rules:
+    if not touched:
         return
-    for change in _difference(baseline.rules, rules):
-        name = change.split(" ", 1)[0]
+    for name, was, now in _difference(baseline.rules, rules):
         if not name.startswith("rollover_"):  # a window is announced by moving it, and has limits of its own
             yield Objection(
                 f"rule-changed:{name}",
-                f"The rule {change} since {baseline.as_of}; {touched:,} would be closed under it. Nothing was closed.",
+                f"The rule {name} changed {was}→{now} since {since}; {touched:,} would be closed under it. "
+                f"{NOTHING_CLOSED}",
                 "If wrong: correct [rules] or [policies] in the config.",
             )
 
 
-def _difference(old: PortalRules | Rules, new: PortalRules | Rules) -> Iterable[str]:
-    """Name every field that changed, as `name old→new`."""
+def _difference(old: PortalRules | Rules, new: PortalRules | Rules) -> Iterable[tuple[str, str, str]]:
+    """Give every field that changed, and of a table every key, with what was and what is."""
     for f in fields(old):
         was, now = getattr(old, f.name), getattr(new, f.name)
-        if was != now:
-            yield f"{f.name} {_words(was)}→{_words(now)}"
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            for key in sorted({*was, *now}):
+                if was.get(key) != now.get(key):
+                    yield f"{f.name}.{key}", _words(was.get(key)), _words(now.get(key))
+        elif was != now:
+            yield f.name, _words(was), _words(now)
 
 
 def _words(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k}={v}" for k, v in value.items())
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
-    return str(value)
+    return "none" if value is None else str(value)
 
 
-def restriction_objections(now: School, baseline: Baseline) -> Iterable[Objection]:
-    """Object at one person whose restriction was cleared while the relationship goes on, or where the column is gone."""
-    before = School(baseline.people, baseline.rules, baseline.as_of)
-    if _RESTRICTED in now.reading.missing and _RESTRICTED not in before.reading.missing:
-        yield Objection(
-            "restriction-lifted",
-            f"The admin system no longer says who is restricted (the column is gone); {len(before.barred):,} people were. "
-            "Nothing was closed or opened.",
-            "Put the restricted column back into the export.",
-            stops_urgent=True,
-        )
+def restriction_objections(now: School, baseline: Baseline, since: str) -> Iterable[Objection]:
+    """Object at one person whose restriction was cleared while the relationship goes on, or a column that is gone."""
+    before = baseline.school
+    if _RESTRICTED in now.reading.missing:
+        if _RESTRICTED not in before.reading.missing:
+            yield _column_gone(len(before.barred))
         return
-    lifted = sorted(_lifted(before, now))
+    lifted = sorted(set(_lifted(before, now)))
     if lifted:
-        names = ", ".join(lifted[:10]) + (f" and {len(lifted) - 10} more" if len(lifted) > 10 else "")  # noqa: PLR2004 - a line a person can read
+        more = f" and {len(lifted) - _NAMED} more" if len(lifted) > _NAMED else ""
         yield Objection(
             "restriction-lifted",
-            f"A court order was cleared since {baseline.as_of} for {names}. Nobody is let in before a person has looked.",
+            f"A court order was cleared since {since} for {', '.join(lifted[:_NAMED])}{more}. Nobody is let in before "
+            f"a person has looked. {NOTHING_CLOSED}",
             "If wrong: set restricted again in the admin system.",
         )
+
+
+def _column_gone(barred: int) -> Objection:
+    return Objection(
+        "restriction-lifted",
+        f"The admin system no longer says who is restricted (the column is gone); {barred:,} people were. Nothing was "
+        "closed or opened.",
+        "Put the restricted column back into the export.",
+        stops_urgent=True,
+    )
 
 
 def _lifted(before: School, now: School) -> Iterable[str]:

@@ -5,36 +5,33 @@ and what was open already.
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from connector.errors import PlanError
-from connector.model import LegState, Outcome, Status
+from connector.model import LegState, Outcome
 from connector.policy import Limits, PortalRules, Rules
+from connector.reconcile.accepting import Accepting, fingerprints_of
 from connector.reconcile.apply import Applier, Pace
-from connector.reconcile.baseline import Baseline, baseline_of, counts_of
-from connector.reconcile.codec import CodecError, from_json, to_json
 from connector.reconcile.correlate import Identity
 from connector.reconcile.guard import guard, standing_objections
 from connector.reconcile.journal import Journal
-from connector.reconcile.journal_values import OpenChange, OpenLeg, Run, StoredPlan
+from connector.reconcile.journal_values import ChangeKind, OpenChange, OpenLeg, StoredPlan
 from connector.reconcile.judge import Judgement, Past, judge
 from connector.reconcile.memory import Block
-from connector.reconcile.plan import assemble, digest_of, only, urgent_only
+from connector.reconcile.plan import assemble
 from connector.reconcile.plan_values import Addition, Objection, Plan, Revocation
 from connector.reconcile.reading import Progress, Targets, silent, take_snapshot
-from connector.reconcile.resume import addresses, decide_again
+from connector.reconcile.resume import addresses, changes_again, decide_again, read_again
 from connector.reconcile.snapshot import Snapshot
 
 APPLIED = "applied"
 
 UNBELIEVED = "source-"
 """How the labels of objections begin that say a source cannot be believed."""
-
-_SHRUNK = "source-shrank:"
-_HIGHEST_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +74,7 @@ class Running:
     operator: str
     progress: Progress = silent
     reports_only: bool = False
+    sleep: Callable[[float], None] = time.sleep
 
     # --- deciding ---------------------------------------------------------------------------------------------------
 
@@ -85,24 +83,23 @@ class Running:
         taken = snapshot or take_snapshot(self.targets, self.progress)
         self.progress("decide")
         setup = self.setup
-        return judge(taken, setup.rules, setup.portals, setup.limits, self.past(as_of), as_of, datetime.now(UTC))
+        past = self.past(as_of, taken)
+        return judge(taken, setup.rules, setup.portals, setup.limits, past, as_of, datetime.now(UTC))
 
-    def past(self, as_of: date) -> Past:
-        """Assemble what went before from the journal."""
+    def past(self, as_of: date, snapshot: Snapshot) -> Past:
+        """Assemble what went before from the journal, as far as it bears on this snapshot."""
         rules = self.setup.rules
         memory = self.journal.memory(as_of, flip_runs=rules.oscillation_runs, rollover_from=rules.rollover_from)
-        open_legs = addresses(self.journal.open_legs())
-        return Past(memory, self.baseline(), self._highest_counts(as_of), open_legs)
+        open_legs = addresses(self.journal.open_legs(), snapshot)
+        changes = (c.change for c in self.journal.open_changes())
+        additions = frozenset((c.portal, c.person_id) for c in changes if c.kind is ChangeKind.ADD)
+        accepting = self.accepting
+        return Past(memory, accepting.baseline(), accepting.highest_counts(as_of), open_legs, additions)
 
-    def baseline(self) -> Baseline | None:
-        """Give the last accepted snapshot, decoded. One that another version wrote cannot be compared with."""
-        stored = self.journal.last_accepted()
-        if stored is None:
-            return None
-        try:
-            return from_json(Baseline, stored.content.decode())
-        except CodecError:
-            return None
+    @property
+    def accepting(self) -> Accepting:
+        """What keeps and compares the snapshots of this school."""
+        return Accepting(self.journal, self.setup.rules, self.setup.portals, self.operator)
 
     def asked_for(self, judgement: Judgement, identity: Identity, reason: str) -> Revocation | None:
         """Give the row that closes one person although nothing else asks for it, as if blocked already."""
@@ -128,147 +125,157 @@ class Running:
         """Run once; with `plan_id` apply that stored plan, as far as its people have not changed."""
         self.journal.ready()
         stored = self.journal.plan(plan_id) if plan_id else None
+        if stored is not None:
+            self._refuse_old(stored)
         snapshot = take_snapshot(self.targets, self.progress)
-        run = self.journal.begin_run(
-            kind, self.operator, as_of, fingerprints_of(snapshot), self.setup.pace.lease_seconds
-        )
+        with self.acting(kind, as_of, fingerprints_of(snapshot)) as applier:
+            return self._run(applier, as_of, snapshot, stored)
+
+    @contextlib.contextmanager
+    def acting(self, kind: str, as_of: date, fingerprints: Mapping[str, str]) -> Iterator[Applier]:
+        """Begin a run and give what acts in it. Whoever asks ends the run; an error ends it too, its legs stay open."""
+        run = self.journal.begin_run(kind, self.operator, as_of, fingerprints, self.setup.pace.lease_seconds)
+        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress, self.sleep)
         try:
-            return self._run(run, as_of, snapshot, stored)
+            yield applier
         except BaseException as error:
-            self._end_badly(run, error)
+            # Where that fails too, the lease ends by itself: the first error is the one to show.
+            with contextlib.suppress(Exception):
+                self.journal.end_run(applier.run, f"failed: {type(error).__name__}", 1)
             raise
+
+    def preview(self, as_of: date, plan_id: str = "") -> RunResult:
+        """Say what a run would do. Nothing is resumed, kept or written, not even in the journal."""
+        judgement, stored = self.look(as_of), self.journal.plan(plan_id) if plan_id else None
+        skipped: tuple[tuple[Revocation, str], ...] = ()
+        if stored is not None:
+            judgement, skipped = self._as_stored(judgement, stored)
+        stopped = standing_objections(judgement.plan, self._waivers(judgement.plan, stored))
+        legs, changes = self.journal.open_legs(), self.journal.open_changes()
+        exit_code = _exit_code(stopped, judgement.plan.pending + len(legs) + len(changes))
+        return RunResult(
+            judgement, 0, "previewed", exit_code, stopped=stopped, skipped=skipped, open_legs=legs, open_changes=changes
+        )
 
     def resume(self, as_of: date) -> RunResult:
         """Drive what is open to an end, each person decided again, and nothing new."""
         self.journal.ready()
         judgement = self.look(as_of)
-        prints = fingerprints_of(judgement.snapshot)
-        run = self.journal.begin_run("resume", self.operator, as_of, prints, self.setup.pace.lease_seconds)
-        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress)
-        try:
+        with self.acting("resume", as_of, fingerprints_of(judgement.snapshot)) as applier:
             resumed, called_off = self._resume(applier, judgement)
+            over = self._over(judgement, ())
+            applier.call_off(over)
             legs, changes = self.journal.open_legs(), self.journal.open_changes()
             exit_code = 4 if legs or changes else 0
             self.journal.end_run(applier.run, "resumed", exit_code)
-        except BaseException as error:
-            self._end_badly(applier.run, error)
-            raise
         return RunResult(
-            judgement, run.run_id, "resumed", exit_code,
-            resumed=resumed, called_off=called_off, open_legs=legs, open_changes=changes,
+            judgement, applier.run.run_id, "resumed", exit_code,
+            resumed=resumed, called_off=called_off + over, open_legs=legs, open_changes=changes,
         )  # fmt: skip
 
-    def _run(self, run: Run, as_of: date, snapshot: Snapshot, stored: StoredPlan | None) -> RunResult:
-        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress)
+    def _run(self, applier: Applier, as_of: date, snapshot: Snapshot, stored: StoredPlan | None) -> RunResult:
         judgement = self.look(as_of, snapshot)
-        resumed, called_off = self._resume(applier, judgement)
+        applier.keep_lease()
+        if stored is not None:
+            self._as_stored(judgement, stored)  # refused, if it is, before anything is driven
+        resumed: int = 0
+        called_off: tuple[tuple[OpenLeg, str], ...] = ()
+        if not self.reports_only:
+            resumed, called_off = self._resume(applier, judgement)
         if resumed or called_off:
-            judgement = self.look(as_of)
+            judgement = self._look_again(applier, as_of)
         skipped: tuple[tuple[Revocation, str], ...] = ()
         if stored is not None:
             judgement, skipped = self._as_stored(judgement, stored)
         self.journal.keep_plan(judgement.plan, applier.run)
         result = self._apply(applier, judgement, stored)
-        result = replace(result, skipped=skipped, resumed=resumed, called_off=called_off)
-        return self._finish(applier, result)
+        result = replace(result, skipped=skipped, resumed=resumed, called_off=called_off + result.called_off)
+        return self._finish(applier, result, stored)
+
+    def _look_again(self, applier: Applier, as_of: date) -> Judgement:
+        """Read and decide anew, keeping the lease at every step: a school may take minutes to read."""
+
+        def keeping(what: str) -> None:
+            applier.keep_lease()
+            self.progress(what)
+
+        judgement = self.look(as_of, take_snapshot(self.targets, keeping))
+        applier.keep_lease()
+        return judgement
 
     def _resume(self, applier: Applier, judgement: Judgement) -> tuple[int, tuple[tuple[OpenLeg, str], ...]]:
         """Drive what is open from earlier, each person decided again first."""
-        believed = not any(o.label.startswith(UNBELIEVED) for o in self.standing(judgement.plan))
+        believed = self._believed(judgement)
         resumption = decide_again(self.journal.open_legs(), judgement.decisions, believed=believed)
-        if resumption.call_off:
-            outcomes = [(leg, Outcome(LegState.CALLED_OFF, why)) for leg, why in resumption.call_off]
-            self.journal.record(outcomes, applier.run)
-        applier.drive(resumption.drive)
-        changes = self.journal.open_changes() if believed else ()
-        applier.drive_changes(changes)
-        return len(resumption.drive) + len(changes), resumption.call_off
+        applier.call_off(resumption.call_off)
+        applier.drive(resumption.drive, resumption.older_only)
+        changes = self._resume_changes(applier, judgement) if believed else 0
+        return len(resumption.drive) + changes, resumption.call_off
+
+    def _believed(self, judgement: Judgement) -> bool:
+        return not any(o.label.startswith(UNBELIEVED) for o in self.standing(judgement.plan))
+
+    def _resume_changes(self, applier: Applier, judgement: Judgement) -> int:
+        """Drive open membership changes; what would let somebody in who is not to be is called off. Gives how many."""
+        drive, off = changes_again(self.journal.open_changes(), judgement.decisions)
+        if off:
+            outcomes = [(change, Outcome(LegState.CALLED_OFF, why)) for change, why in off]
+            self.journal.record_changes(outcomes, applier.run)
+        applier.drive_changes(drive)
+        return len(drive) + len(off)
+
+    def _over(self, judgement: Judgement, rows: Sequence[Revocation]) -> tuple[tuple[OpenLeg, str], ...]:
+        """Give the unread legs whose target can be read by now: one of these rows replaces them, or nothing is left."""
+        if not self._believed(judgement):
+            return ()
+        return read_again(self.journal.open_legs(), judgement.decisions, {r.key for r in rows})
 
     def _apply(self, applier: Applier, judgement: Judgement, stored: StoredPlan | None) -> RunResult:
-        """Apply the plan, or of a stopped one only the urgent rows; in report mode nothing."""
-        plan = judgement.plan
+        """Apply the plan, or of a stopped one only what goes all the same; in report mode nothing."""
+        plan, number = judgement.plan, applier.run.run_id
         stopped = standing_objections(plan, self._waivers(plan, stored))
         if self.reports_only:
-            return RunResult(
-                judgement, applier.run.run_id, "reported", _exit_code(stopped, plan.pending), stopped=stopped
-            )
-        going = plan if not stopped else urgent_only(plan)
-        if any(o.stops_urgent for o in stopped):
-            going = only(plan, ())
-        rows = tuple(r for r in going.revocations if r.applies)
-        applier.revoke(rows, plan.plan_id)
-        applier.add(going.additions)
+            return RunResult(judgement, number, "reported", _exit_code(stopped, plan.pending), stopped=stopped)
+        rows = tuple(r for r in self._going(plan, stopped) if r.applies)
+        additions = () if stopped else plan.additions
+        over = self._over(judgement, rows)
+        applier.revoke(rows, plan.plan_id, over)
+        applier.add(additions)
         result = "stopped" if stopped else APPLIED
-        return RunResult(judgement, applier.run.run_id, result, _exit_code(stopped, 0), rows, going.additions, stopped)
+        return RunResult(
+            judgement, number, result, _exit_code(stopped, 0), rows, additions, stopped, called_off=over
+        )
+
+    def _going(self, plan: Plan, stopped: tuple[Objection, ...]) -> tuple[Revocation, ...]:
+        """Give the rows that go: of a stopped plan the urgent ones, and those whose first half is closed already."""
+        if not stopped:
+            return plan.revocations
+        if any(o.stops_urgent for o in stopped):
+            return ()
+        begun = {leg.key for leg in self.journal.open_legs() if leg.planned.unread}
+        return tuple(r for r in plan.revocations if r.urgent or r.key in begun)
 
     def _waivers(self, plan: Plan, stored: StoredPlan | None) -> frozenset[str]:
         return self.waived(plan) | (self.waived(stored.plan) if stored else frozenset())
 
-    def _finish(self, applier: Applier, result: RunResult) -> RunResult:
+    def _finish(self, applier: Applier, result: RunResult, stored: StoredPlan | None) -> RunResult:
         """Keep and perhaps accept the snapshot, learn links, observe, end the run."""
-        judgement, run = result.judgement, applier.run
+        judgement = result.judgement
         legs, changes = self.journal.open_legs(), self.journal.open_changes()
         exit_code = result.exit_code
         if (legs or changes) and result.result != "reported":
             exit_code = 4
         accepted = not result.stopped
+        applier.keep_lease()
         if not any(o.label.startswith(UNBELIEVED) for o in result.stopped):
             # What cannot be believed is neither remembered nor counted.
-            self._keep_snapshot(run, judgement, accepted=accepted)
+            self.accepting.keep(applier.run, judgement, accepted=accepted, retention_days=self.setup.retention_days)
         if result.result == APPLIED:
-            self.journal.mark_plan(judgement.plan.plan_id, APPLIED, self.operator)
+            for plan_id in {judgement.plan.plan_id, stored.plan.plan_id if stored else judgement.plan.plan_id}:
+                self.journal.mark_plan(plan_id, APPLIED, self.operator)
         applier.keep_lease()
         self.journal.end_run(applier.run, result.result, exit_code, judgement.counts, judgement.plan.plan_id)
         return replace(result, exit_code=exit_code, open_legs=legs, open_changes=changes)
-
-    def _keep_snapshot(self, run: Run, judgement: Judgement, *, accepted: bool) -> None:
-        snapshot, decisions = judgement.snapshot, judgement.decisions
-        kept = baseline_of(snapshot, self.setup.rules, self.setup.portals, decisions.school.as_of)
-        number = self.journal.keep_snapshot(
-            run,
-            decisions.school.as_of,
-            to_json(kept, Baseline).encode(),
-            counts_of(snapshot),
-            fingerprints_of(snapshot),
-        )
-        ready = {
-            d.identity.key: digest_of([list(d.reasons)]) for d in decisions.rows if d.status is Status.READY_TO_REVOKE
-        }
-        self.journal.observe(run, decisions.school.as_of, ready, decisions.correlation.claims.entitled.keys())
-        if accepted:
-            self.journal.accept_snapshot(number, run)
-            self._learn_links(judgement)
-            self._remember_shrinking(judgement)
-        self.journal.prune(self.setup.retention_days, 10)
-
-    def _remember_shrinking(self, judgement: Judgement) -> None:
-        """A shrinking that somebody waived is the new size: it is not objected to again for thirty days."""
-        for objection in judgement.plan.objections:
-            if objection.label.startswith(_SHRUNK):
-                name = objection.label.removeprefix(_SHRUNK)
-                count = {n.replace(" ", "-"): c for n, c in judgement.night.counts.items()}[name]
-                value = f"{count}@{judgement.decisions.school.as_of.isoformat()}"
-                self.journal.set_setting(f"shrunk {name}", value, self.operator)
-
-    def _highest_counts(self, as_of: date) -> dict[str, int]:
-        """Give the highest counts of 30 days, but not from before a shrinking that somebody waived."""
-        highest = self.journal.accepted_counts(_HIGHEST_DAYS)
-        for name in highest:
-            count, _, day = self.journal.setting(f"shrunk {name.replace(' ', '-')}").partition("@")
-            if day and (as_of - date.fromisoformat(day)).days <= _HIGHEST_DAYS:
-                highest[name] = min(highest[name], int(count))
-        return highest
-
-    def _learn_links(self, judgement: Judgement) -> None:
-        for link in judgement.decisions.correlation.links:
-            how = "moved within the same human" if link.moved_from else "employee id"
-            change = self.journal.move_link if link.moved_from else self.journal.link
-            change(link.directory, link.guid, link.person_id, self.operator, how)
-
-    def _end_badly(self, run: Run, error: BaseException) -> None:
-        """End the run's record; where that fails too, its lease ends by itself: the first error is the one to show."""
-        with contextlib.suppress(Exception):
-            self.journal.end_run(run, f"failed: {type(error).__name__}", 1)
 
     # --- a stored plan ----------------------------------------------------------------------------------------------
 
@@ -276,7 +283,6 @@ class Running:
         self, judgement: Judgement, stored: StoredPlan
     ) -> tuple[Judgement, tuple[tuple[Revocation, str], ...]]:
         """Give today's judgement cut to the stored plan's rows that are still the same; say what is not."""
-        self._refuse_old(stored)
         fresh = {r.key: r for r in judgement.plan.revocations}
         same, skipped = [], []
         for row in (r for r in stored.plan.revocations if r.applies):
@@ -317,12 +323,3 @@ def _exit_code(stopped: tuple[Objection, ...], pending: int) -> int:
     if stopped:
         return 3
     return 2 if pending else 0
-
-
-def fingerprints_of(snapshot: Snapshot) -> Mapping[str, str]:
-    """Give each source's digest of what was read."""
-    found = {"admin_system": snapshot.people.provenance.fingerprint}
-    found |= {f"portal {r.portal}": r.provenance.fingerprint for r in snapshot.portals}
-    found |= {f"directory {r.directory}": r.provenance.fingerprint for r in snapshot.directories}
-    found |= {f"session store {r.store}": r.provenance.fingerprint for r in snapshot.session_stores}
-    return found

@@ -30,6 +30,20 @@ def grouped(rows: Iterable[Row], key: Callable[[Row], str]) -> dict[str, list[Ro
     return dict(groups)
 
 
+def holders_of(values: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Index non-blank values: which person_ids have each, each once, in order."""
+    found: dict[str, tuple[str, ...]] = {}
+    several: dict[str, dict[str, None]] = {}  # few have company, but a placeholder may stand on everybody
+    for value, person_id in values:
+        if not value:
+            continue
+        first = found.setdefault(value, (person_id,))[0]
+        if first != person_id:
+            several.setdefault(value, {first: None})[person_id] = None
+    found.update((value, tuple(people)) for value, people in several.items())
+    return found
+
+
 @dataclass(frozen=True)
 class School:
     """The admin system's people on `as_of`, with the blocks in force. `blocked` holds person_ids."""
@@ -45,31 +59,19 @@ class School:
         return {p.person_id: p for p in self.reading.people}
 
     @cached_property
-    def by_code(self) -> Mapping[str, list[str]]:
+    def by_code(self) -> Mapping[str, tuple[str, ...]]:
         """The person_ids that hold a (folded) contact code today."""
-        codes: dict[str, list[str]] = defaultdict(list)
-        for person in self.reading.people:
-            if code := fold(person.code):
-                codes[code].append(person.person_id)
-        return dict(codes)
+        return holders_of((fold(p.code), p.person_id) for p in self.reading.people if p.code)
 
     @cached_property
-    def by_email(self) -> Mapping[str, list[str]]:
+    def by_email(self) -> Mapping[str, tuple[str, ...]]:
         """The person_ids that have a (folded) e-mail."""
-        mails: dict[str, list[str]] = defaultdict(list)
-        for person in self.reading.people:
-            if person.email and (mail := fold(person.email)):
-                mails[mail].append(person.person_id)
-        return dict(mails)
+        return holders_of((fold(p.email), p.person_id) for p in self.reading.people if p.email)
 
     @cached_property
-    def by_mobile(self) -> Mapping[str, list[str]]:
+    def by_mobile(self) -> Mapping[str, tuple[str, ...]]:
         """The person_ids that have a mobile number, compared by its digits."""
-        numbers: dict[str, list[str]] = defaultdict(list)
-        for person in self.reading.people:
-            if person.mobile and (number := digits(person.mobile)):
-                numbers[number].append(person.person_id)
-        return dict(numbers)
+        return holders_of((digits(p.mobile), p.person_id) for p in self.reading.people if p.mobile)
 
     @cached_property
     def relationships(self) -> Mapping[str, list[Relationship]]:

@@ -73,6 +73,7 @@ def _only(people: Sequence[str]) -> str:
 
 def _by_username(known: Known) -> Owner:
     accounts = _by_account(known.matched) if known.through else {}
+    remembered = {(portal, fold(user)): person_id for (portal, user), person_id in known.memory.users.items()}
 
     def owner(session: Session) -> str:
         portal, name = session.portal, fold(session.user)
@@ -80,7 +81,7 @@ def _by_username(known: Known) -> Owner:
             return _only(people)
         if portal in known.through and name in accounts:
             return accounts[name]
-        return known.memory.users.get((portal, name), "")
+        return remembered.get((portal, name), "")
 
     return owner
 

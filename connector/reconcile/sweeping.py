@@ -4,7 +4,7 @@ Stores whose applications save at request end bring a deleted session back, so o
 person still has a door open is swept but stays open: a session ended while a door is open is opened again.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from connector.errors import ConnectorError, TargetUnreachable
@@ -12,7 +12,6 @@ from connector.model import EndSessions, LegState, Outcome
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import FINAL, OpenLeg, Run
 from connector.reconcile.reading import Progress, Targets
-
 
 _UNREAD = Outcome(LegState.UNREACHABLE, "a directory could not be read: whose user name this is, is not known yet")
 
@@ -26,37 +25,39 @@ class Sweeping:
     run: Run
     sleep: Callable[[float], None]
     progress: Progress
+    keep_lease: Callable[[], None]
 
     def sweep(
         self,
         legs: Sequence[OpenLeg],
-        doors_open: set[str],
+        doors_open: Collection[str],
+        older_only: Collection[int],
         settle_seconds: float,
         sweeps_max: int,
-        keep_lease: Callable[[], None],
     ) -> list[OpenLeg]:
-        """Sweep every store once per round for all its legs; give the legs still open."""
-        if not legs:
-            return []
-        ended: dict[int, int] = {leg.leg_id: 0 for leg in legs}
-        failed = {leg.leg_id: _UNREAD for leg in legs if leg.planned.unread}
+        """Sweep every store once per round for all its legs; give the legs still open.
+
+        `doors_open` are the keys of people who can still sign in somewhere. Of the legs in `older_only`, sessions that
+        began after the intent are spared: the user value may be somebody else's by now.
+        """
+        tally = _Tally({leg.leg_id: 0 for leg in legs}, {leg.leg_id: _UNREAD for leg in legs if leg.planned.unread})
         dirty = [leg for leg in legs if not leg.planned.unread]
-        keep_lease()
+        self.keep_lease()
         self.journal.attempt(dirty, self.run)
-        self._round(dirty, ended, failed)
+        self._round(dirty, tally, older_only)
         for _ in range(max(1, sweeps_max)):
-            dirty = [leg for leg in dirty if leg.leg_id not in failed]
+            dirty = [leg for leg in dirty if leg.leg_id not in tally.failed]
             if not dirty:
                 break
-            self._settle(settle_seconds, keep_lease)
-            dirty = self._round(dirty, ended, failed)
+            self._settle(settle_seconds)
+            dirty = self._round(dirty, tally, older_only)
         came_back = {leg.leg_id for leg in dirty}
-        outcomes = [(leg, self._outcome(leg, ended, failed, came_back, doors_open)) for leg in legs]
-        keep_lease()
+        outcomes = [(leg, tally.outcome(leg, came_back, doors_open)) for leg in legs]
+        self.keep_lease()
         self.journal.record(outcomes, self.run)
         return [replace(leg, state=o.state, detail=o.detail) for leg, o in outcomes if o.state not in FINAL]
 
-    def _settle(self, seconds: float, keep_lease: Callable[[], None]) -> None:
+    def _settle(self, seconds: float) -> None:
         """Wait longer than the longest request under way, keeping the lease meanwhile."""
         self.progress(f"settle {seconds:g} s")
         left = seconds
@@ -64,25 +65,31 @@ class Sweeping:
             part = min(left, 30.0)
             self.sleep(part)
             left -= part
-            keep_lease()
+            self.keep_lease()
 
-    def _round(self, legs: Sequence[OpenLeg], ended: dict[int, int], failed: dict[int, Outcome]) -> list[OpenLeg]:
+    def _round(self, legs: Sequence[OpenLeg], tally: "_Tally", older_only: Collection[int]) -> list[OpenLeg]:
         """Sweep each store once; give the legs for which something was found."""
         found: list[OpenLeg] = []
         for store, mine in _by_store(legs):
             self.progress(f"sessions {store}: {len(mine)}")
-            for leg, outcome in zip(mine, self._sweep_store(store, mine), strict=True):
+            self.keep_lease()
+            for leg, outcome in zip(mine, self._sweep_store(store, mine, older_only), strict=True):
                 if outcome.state in (LegState.CLOSED, LegState.ALREADY_CLOSED):
-                    ended[leg.leg_id] += outcome.ended
+                    tally.ended[leg.leg_id] += outcome.ended
                     found += [leg] if outcome.ended else []
                 else:
-                    failed[leg.leg_id] = outcome
+                    tally.failed[leg.leg_id] = outcome
         return found
 
-    def _sweep_store(self, store: str, legs: Sequence[OpenLeg]) -> Sequence[Outcome]:
+    def _sweep_store(self, store: str, legs: Sequence[OpenLeg], older_only: Collection[int]) -> Sequence[Outcome]:
         if store not in self.targets.session_stores:
             return [Outcome(LegState.REFUSED, f"{store} is no longer in the config")] * len(legs)
-        batch = [EndSessions(leg.planned.subject, leg.planned.portals) for leg in legs]
+        batch = [
+            EndSessions(
+                leg.planned.subject, leg.planned.portals, leg.intended_at if leg.leg_id in older_only else None
+            )
+            for leg in legs
+        ]
         try:
             return self.targets.session_stores[store].close(batch)
         except TargetUnreachable as error:
@@ -90,12 +97,19 @@ class Sweeping:
         except ConnectorError as error:
             return [Outcome(LegState.REFUSED, str(error))] * len(legs)
 
-    def _outcome(
-        self, leg: OpenLeg, ended: dict[int, int], failed: dict[int, Outcome], came_back: set[int], doors: set[str]
-    ) -> Outcome:
-        count = ended[leg.leg_id]
-        if leg.leg_id in failed:
-            return replace(failed[leg.leg_id], ended=count)
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """What came of every leg so far, by its number."""
+
+    ended: dict[int, int]
+    failed: dict[int, Outcome]
+
+    def outcome(self, leg: OpenLeg, came_back: Collection[int], doors: Collection[str]) -> Outcome:
+        """Say what came of a leg. Closed is said only of what a last sweep found clean, with every door closed."""
+        count = self.ended[leg.leg_id]
+        if leg.leg_id in self.failed:
+            return replace(self.failed[leg.leg_id], ended=count)
         if leg.key in doors:
             return Outcome(LegState.INTENDED, "swept; swept again when the last door is closed", ended=count)
         if leg.leg_id in came_back:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from connector.model import (
     Account,
@@ -42,6 +43,7 @@ AS_OF = date(2026, 11, 21)
 NOW = datetime(2026, 11, 21, 17, 0, tzinfo=UTC)
 _PROVENANCE = Provenance("harbour-college", "test", NOW)
 _MANAGED = "ou=parents,ou=people,dc=harbour,dc=example"
+NO_MEMORY = Memory()
 RULES = Rules(
     grace_days={"graduated": 60, "left": 0},
     confirm_runs=1,
@@ -60,7 +62,7 @@ class Sample:
     accounts: tuple[Account, ...]
     sessions: tuple[Session, ...]
     rules: Rules = RULES
-    memory: Memory = Memory()
+    memory: Memory = NO_MEMORY
     as_of: date = AS_OF
 
     def decided(self) -> Decisions:
@@ -101,7 +103,7 @@ class Sample:
         return self.people.contact_types
 
 
-def _changed(row, wanted, changes):  # type: ignore[no-untyped-def] # any of our rows
+def _changed(row: Any, wanted: bool, changes: dict[str, object]) -> Any:
     return replace(row, **changes) if wanted else row
 
 
@@ -121,8 +123,14 @@ def harbour() -> Sample:
         _PROVENANCE,
         tuple(_people()),
         tuple(_relationships()),
-        tuple(Enrolment(r["person_id"], _day(r["entry_date"]), _day(r["exit_date"]), r["exit_reason"]) for r in _rows("admin/enrolments")),
-        tuple(RoleGrant(r["person_id"], r["role"], _day(r["begins_on"]), _day(r["ends_on"])) for r in _rows("admin/security_roles")),
+        tuple(
+            Enrolment(r["person_id"], _day(r["entry_date"]), _day(r["exit_date"]), r["exit_reason"])
+            for r in _rows("admin/enrolments")
+        ),
+        tuple(
+            RoleGrant(r["person_id"], r["role"], _day(r["begins_on"]), _day(r["ends_on"]))
+            for r in _rows("admin/security_roles")
+        ),
         tuple(ContactType(r["contact_type"], r["portal_access"] == "yes") for r in _rows("admin/contact_types")),
     )
     return Sample(people, tuple(_portals()), tuple(_members()), tuple(_accounts()), tuple(_sessions()))

@@ -264,7 +264,11 @@ class Oracle:
         else:
             first, named = {p.person_id for p in self.people.values() if same(p.email, session.user)}, []
         owners = {pid for a in named for pid in self.matched[a.directory, a.guid][1]}
+        if len({min(self.matched[a.directory, a.guid][1], default=a.guid) for a in named}) > 1:
+            owners = set()  # a name that stands in two directories tells nobody
         known = self.memory.users.get((session.portal, session.user))
+        if key in (SessionKey.CODE, SessionKey.EMAIL) and len(first) > 1:
+            first = set()  # a shared mailbox alone proves nothing
         return [first, owners, {known} if known else set()]
 
     def session_owner(self, key: SessionKey, session: Session) -> set[str]:
@@ -281,7 +285,19 @@ class Oracle:
         return (found | ({linked} if linked else set())) & self.somebody
 
     def session_claimants(self, key: SessionKey, session: Session) -> set[str]:
-        return set().union(*self.session_people(key, session)) & self.somebody
+        first, owners, _ = self.session_people(key, session)
+        found = (first | owners) & self.somebody
+        if key is SessionKey.GUID:
+            return found.union(*(self.claimants(a) for a in self.accounts if same(a.guid, session.user)))
+        if key is not SessionKey.USERNAME or self.portals[session.portal].sign_in is not SignIn.DIRECTORY:
+            return found
+        named = [a for a in self.accounts if same(a.username, session.user)]
+        signed = {
+            m.person_id
+            for m in self.members
+            if self.portals[m.portal].sign_in is SignIn.DIRECTORY and same(m.username, session.user)
+        }
+        return found.union(signed & self.somebody, *(self.claimants(a) for a in named))
 
     # --- 3.3 status --------------------------------------------------------------------------------------------
 
@@ -357,7 +373,7 @@ class Oracle:
         if any(self.lives(person_id, name) for name in self.lost(person_id)) or self.closable(person_id):
             return Status.READY_TO_REVOKE
         governed = {n for n in self.entitled_to(person_id) if self.portals[n].governed}
-        if not all(self.stands(person_id, name) for name in governed) and not self.disputed(person_id):
+        if not all(self.stands(person_id, name) for name in governed):
             return Status.READY_TO_PROVISION
         if self.entitled_to(person_id):
             return Status.ACTIVE
@@ -372,7 +388,7 @@ class Oracle:
         looked_at = closing | {
             n for n in self.lost(person_id) if account_closes and self.portals[n].needs_directory_account
         }
-        found = {Reason.HALF_REVOKED} if self.half_revoked(person_id) else set()
+        found = {Reason.HALF_REVOKED} if self.half_revoked(person_id, looked_at) else set()
         if self.blocked(person_id):
             found.add(Reason.BLOCKED)
         if person_id in self.memory.requested:
@@ -387,12 +403,11 @@ class Oracle:
             found |= self.ordinary(person_id, looked_at)
         return tuple(reason for reason in Reason if reason in found)
 
-    def half_revoked(self, person_id: str) -> bool:
-        lost = self.lost(person_id)
+    def half_revoked(self, person_id: str, looked_at: set[str]) -> bool:
         closed_member = any(
             not (m.enabled or m.username or m.has_password)
             for m in self.members
-            if m.person_id == person_id and m.portal in lost
+            if m.person_id == person_id and m.portal in looked_at
         )
         closed_account = any(not a.enabled for _, a in self.accounts_of(person_id))
         return closed_member or closed_account
@@ -556,8 +571,26 @@ class Oracle:
         return [
             a
             for a in self.accounts
-            if a.managed and a.enabled and a.employee_id.strip() and not self.matched[a.directory, a.guid][1]
+            if a.managed and a.employee_id.strip() and not self.matched[a.directory, a.guid][1] and self.is_open(a)
         ]
+
+    def is_open(self, account: Account) -> bool:
+        """Say whether an account nobody has is enabled, or somebody is signed in under its name."""
+        names = [a for a in self.accounts if same(a.username, account.username)]
+        signed_in = any(
+            self.portals[s.portal].governed
+            and self.portals[s.portal].sign_in is SignIn.DIRECTORY
+            and not any(self.session_people(key, s))
+            and not self.session_claimants(key, s)
+            and len(names) == 1
+            for key, s in self.sessions
+            if (key is SessionKey.USERNAME and same(s.user, account.username))
+        )
+        by_guid = any(
+            key is SessionKey.GUID and same(s.user, account.guid) and self.portals[s.portal].governed
+            for key, s in self.sessions
+        )
+        return account.enabled or signed_in or by_guid
 
     def rows(self) -> dict[str, Row]:
         return {pid: self.decide(pid) for pid in sorted(self.subjects())}

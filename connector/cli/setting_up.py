@@ -1,0 +1,190 @@
+"""Verbs that set things up: init, demo, operator, audit. Nothing that is there is ever overwritten."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from connector import demo as sample
+from connector.cli.call import Call, is_interactive
+from connector.cli.people import first_line
+from connector.cli.printing import Rows, table
+from connector.cli.verb import Group, Verb
+from connector.config import load
+from connector.errors import ConfigError
+from connector.init_config import CHOICES, QUESTIONS, starter
+from connector.operators import totp_uri
+
+
+def _answers(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Take one option for each question of `init`."""
+    for question in reversed(QUESTIONS):
+        text = f"{question.text}, such as {question.example}."
+        verb = click.option(_option(question.key), question.key, metavar="TEXT", help=text)(verb)
+    for choice in reversed(CHOICES):
+        kinds = click.Choice(list(choice.options))
+        verb = click.option(_option(choice.key), choice.key, type=kinds, help=choice.text)(verb)
+    return verb
+
+
+def _option(key: str) -> str:
+    return "--" + key.replace("_", "-")
+
+
+@click.command(cls=Verb)
+@_answers
+@click.pass_obj
+def init(call: Call, /, **given: str | None) -> None:
+    """Write a commented config to begin with. At a terminal it asks; elsewhere it takes what the options say.
+
+    It goes where --config says (default: ./config.toml) and never overwrites a file. Passwords are never written into
+    it: the config names the environment variable or the file they are in.
+    """
+    path = call.config_path
+    if path.exists():
+        raise ConfigError(
+            f"{path} is there already and was left as it is.", "Give another place: connector --config FILE init"
+        )
+    answers = {key: value for key, value in given.items() if value is not None}
+    if is_interactive():
+        answers = _ask(answers)
+    text = starter(answers)
+    _write_new(path, text)
+    warnings = load(path).warnings
+    call.said(
+        f"{path} is written. Read it once: every rule has its comment.",
+        *warnings,
+        f"Then see whether everything answers: connector --config {path} check",
+        config=str(path),
+    )
+
+
+def _ask(given: Mapping[str, str]) -> dict[str, str]:
+    """Ask for what was not given, with the template's words as what Enter means."""
+    answers = dict(given)
+    for choice in CHOICES:
+        if choice.key not in answers:
+            options = click.Choice(list(choice.options))
+            answers[choice.key] = click.prompt(choice.text, type=options, default=next(iter(choice.options)), err=True)
+    for question in QUESTIONS:
+        asked = not question.of or answers.get(question.choice) in question.of
+        if asked and question.key not in answers:
+            answers[question.key] = click.prompt(question.text, default=question.example, err=True)
+    return answers
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}.", "Check the folder and its owner.") from error
+
+
+@click.command(cls=Verb)
+@click.option("--school", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where the exports are.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The new folder to build.")
+@click.pass_obj
+def demo(call: Call, school: Path, out: Path) -> None:
+    """Build a ready-to-run folder from exported files: config, portal and session databases, an LDIF directory.
+
+    Nothing in it reaches a real system: try the connector on your own export before you let it near a server.
+    """
+    config = sample.build(school, out)
+    call.said(
+        f"{out} is ready: everything the connector needs is in it, and nothing leaves it.",
+        f"Look first: connector --config {config} status        Then: connector --config {config} plan",
+        config=str(config),
+    )
+
+
+# --- operators ------------------------------------------------------------------------------------------------------
+
+
+@click.group(cls=Group)
+def operator() -> None:
+    """Enrol the people who second what takes four eyes: unblock, and restoring a restricted person."""
+
+
+@operator.command("add")
+@click.argument("name")
+@click.option("--role", default="operator", show_default=True, help="What they are at the school.")
+@click.option(
+    "--password-file", type=click.Path(path_type=Path), metavar="FILE", help="Their password, instead of a prompt."
+)
+@click.pass_obj
+def operator_add(call: Call, name: str, role: str, password_file: Path | None) -> None:
+    """Enrol an operator: they type a password and scan a secret into an authenticator app. It is shown only once."""
+    if password_file:
+        password = first_line(password_file)
+    else:
+        password = click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
+    with call.connector() as connector:
+        seed = connector.add_operator(name, role, password)
+    address = totp_uri(name, seed)
+    call.said(
+        f"{name} ({role}) is enrolled. For the authenticator app, shown only now:",
+        f"  secret   {seed}",
+        f"  address  {address}",
+        name=name,
+        role=role,
+        secret=seed,
+        address=address,
+    )
+
+
+@operator.command("list")
+@click.pass_obj
+def operator_list(call: Call) -> None:
+    """List who is enrolled, by whom and since when; never a secret."""
+    with call.connector() as connector:
+        found = connector.journal.operators()
+    columns = ("name", "role", "added_by", "added_at")
+    rows = tuple((o.name, o.role, o.added_by, o.added_at) for o in found)
+    document = [dict(zip(columns, row, strict=True)) for row in rows]
+    text = (
+        [table(columns, rows, whole=("name",))]
+        if rows
+        else ["Nobody is enrolled. To begin: connector operator add NAME"]
+    )
+    call.answer(document, Rows(columns, rows), text)
+
+
+@operator.command("remove")
+@click.argument("name")
+@click.pass_obj
+def operator_remove(call: Call, name: str) -> None:
+    """Remove an operator and forget their secrets; what they have seconded stays in the journal."""
+    with call.connector() as connector:
+        connector.journal.remove_operator(name, connector.operator)
+    call.said(f"{name} is no longer enrolled.", name=name)
+
+
+# --- audit ----------------------------------------------------------------------------------------------------------
+
+
+@click.group(cls=Group)
+def audit() -> None:
+    """Prove what the journal says."""
+
+
+@audit.command()
+@click.option(
+    "--head", metavar="HEAD", help="A head kept elsewhere (every report has one): proves nothing was cut off."
+)
+@click.pass_obj
+def verify(call: Call, head: str | None) -> int:
+    """Prove that no audit record was changed, moved or taken out; exits 1 where the trail does not hold."""
+    with call.connector() as connector:
+        state = connector.journal.verify_audit(head)
+    call.said(
+        state.sentence,
+        f"Head: {state.head}",
+        ok=state.ok,
+        records=state.records,
+        head=state.head,
+        first_bad=state.first_bad,
+    )
+    return 0 if state.ok else 1

@@ -1,0 +1,31 @@
+"""The journal of a config, opened with its audit key. The key is made once, with the journal, and never again.
+
+A journal whose key is gone is not given a new one: what it says could no longer be believed.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from connector.config import Config
+from connector.reconcile.journal import Journal
+
+
+def open_journal(config: Config) -> Journal:
+    """Open the journal; a new one is made with a new audit key beside it."""
+    key = config.journal.audit_key
+    if key.file:
+        _make_key(config.site.path(key.file), config.journal_url)
+    password = config.journal.password.reveal(config.site) if config.journal.password else ""
+    return Journal.open(config.journal_url, audit_key=key.reveal(config.site).encode(), password=password)
+
+
+def _make_key(path: Path, url: str) -> None:
+    """Make the audit key where neither key nor journal exist yet: a journal without its key is never trusted anew."""
+    journal = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+    if path.exists() or (journal is not None and journal.exists()):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32) + "\n")

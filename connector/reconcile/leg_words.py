@@ -1,0 +1,99 @@
+"""One effect of a revocation on one target, said to people. Pure; never carries a session id, only whose they were."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from connector.model import LegKind, LegState
+from connector.reconcile.advice import Advice
+from connector.reconcile.wording import Who, clean, counted, moment, said
+
+CLOSED = frozenset({LegState.CLOSED, LegState.ALREADY_CLOSED})
+"""States in which a leg is proven closed."""
+
+_FINAL = CLOSED | {LegState.CALLED_OFF}
+
+
+@dataclass(frozen=True, slots=True)
+class LegLine:
+    """A leg's result. `subject` is a GUID, a person_id or a user name; `at` when it was last tried.
+
+    `key`, `code` and `name` say whose it is; `intended_at` when the intent was written, from which its age counts.
+    """
+
+    kind: str
+    target: str
+    subject: str
+    state: LegState
+    detail: str
+    at: datetime
+    attempts: int
+    intended_at: datetime
+    key: str
+    code: str = ""
+    name: str = ""
+    ended: int = 0
+    effective_by: datetime | None = None
+
+    @property
+    def who(self) -> Who:
+        """Whose leg it is."""
+        return Who(self.key, None if self.key.startswith("account:") else self.key, self.code, self.name, "")
+
+    @property
+    def label(self) -> str:
+        """Whose leg it is, for people."""
+        return clean(self.who.label)
+
+
+def is_open(leg: LegLine) -> bool:
+    """Say whether a leg is not at its end yet."""
+    return leg.state not in _FINAL
+
+
+def leg_words(leg: LegLine, discreet: bool) -> str:
+    """Say what became of a leg: what, where, how far, and the target's own words."""
+    what = f"{_KINDS.get(leg.kind, leg.kind)} {clean(leg.target)} {_STATES[leg.state]}"
+    if leg.ended:
+        what += f" ({counted(leg.ended, 'session')})"
+    if leg.effective_by:
+        what += f" by {moment(leg.effective_by)}"
+    detail = said(leg.detail, discreet)
+    return f"{what}: {detail}" if detail else what
+
+
+_KINDS: Mapping[str, str] = {
+    LegKind.DIRECTORY: "account in",
+    LegKind.CREDENTIAL: "credential in",
+    LegKind.SESSIONS: "sessions in",
+}
+
+_STATES: Mapping[LegState, str] = {
+    LegState.INTENDED: "not done yet",
+    LegState.CLOSED: "closed",
+    LegState.ALREADY_CLOSED: "closed already",
+    LegState.CALLED_OFF: "called off",
+    LegState.CONFLICT: "in conflict",
+    LegState.REFUSED: "refused",
+    LegState.UNREACHABLE: "unreachable",
+    LegState.EFFECTIVE_BY: "effective",
+}
+
+
+def leg_advice(leg: LegLine) -> Advice:
+    """Say what to do about an open leg."""
+    typed = leg.who.typed
+    match leg.state:
+        case LegState.CONFLICT:
+            text = "Somebody changed it meanwhile: look; the next run plans it anew."
+            return Advice(text, (f"connector explain {typed}",))
+        case LegState.REFUSED:
+            return Advice("The target refused: mend what it says, then drive it again.", ("connector resume",))
+        case LegState.UNREACHABLE:
+            return Advice(
+                "The target does not answer: mend it; it is driven again.", ("connector check", "connector resume")
+            )
+        case LegState.EFFECTIVE_BY:
+            return Advice("Nothing to do until then.")
+        case _:
+            return Advice("It waits for somebody's hand (worklist), or for the next run.", ("connector resume",))

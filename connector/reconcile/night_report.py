@@ -1,0 +1,146 @@
+"""The report of one run, put together from the journal and today's decisions. Reads only; it decides nothing.
+
+Without a run named it is the report of the last night: what the newest run left, and what was driven in the 24 hours
+before it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from connector.errors import ConnectorError
+from connector.reconcile.decide import Decisions
+from connector.reconcile.guard import standing_objections
+from connector.reconcile.journal import Journal
+from connector.reconcile.journal_values import Direction, PastRun, StoredLeg, StoredRevocation
+from connector.reconcile.leg_words import LegLine
+from connector.reconcile.plan import assemble
+from connector.reconcile.plan_values import Objection, Plan
+from connector.reconcile.report import HeldKeys, Outcomes, Report, RunCounts, RunFacts, holds_of, report
+
+_RUNS = ("run", "report", "resume")
+"""The kinds of run that somebody wants a report of; making a plan is none."""
+
+_LOOKED_AT = 200
+_SHOWN = 30
+_NIGHT = timedelta(hours=24)
+_APPLIED = "applied"
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """Puts reports together. `mode` says why nothing is applied (empty where it is)."""
+
+    journal: Journal
+    school: str
+    mode: str = ""
+
+    def run(self, run_id: int | None = None) -> PastRun:
+        """Give the run to report on: the named one, else the newest. Raises ConnectorError where there is none."""
+        for run in self._runs():
+            if run_id in (None, run.run_id):
+                return run
+        what = f"There is no run {run_id} to report on." if run_id else "Nothing was run yet, so there is no report."
+        raise ConnectorError(what, "See what was done: connector history")
+
+    def report(self, run: PastRun, decisions: Decisions, *, whole_night: bool) -> Report:
+        """Make the report of one run."""
+        closed = self._closed(run, whole_night=whole_night)
+        plan = _with_rows(self._plan(run, decisions), closed)
+        added = plan.additions if run.result == _APPLIED else ()
+        outcomes = Outcomes(tuple(_legs(closed)), added, self._stopped(run, plan))
+        return report(self._facts(run), plan, outcomes, decisions, self._history(), known_holds=self._known(run))
+
+    def _runs(self) -> list[PastRun]:
+        return [r for r in self.journal.runs(_LOOKED_AT) if r.kind in _RUNS]
+
+    def _facts(self, run: PastRun) -> RunFacts:
+        head = self.journal.verify_audit().head
+        return RunFacts(
+            str(run.run_id),
+            self.school,
+            run.as_of,
+            run.started_at,
+            run.ended_at,
+            run.operator,
+            run.result,
+            self.mode,
+            run.plan_id,
+            head,
+        )
+
+    def _plan(self, run: PastRun, decisions: Decisions) -> Plan:
+        if run.plan_id:
+            return self.journal.plan(run.plan_id).plan
+        return assemble((), (), decisions.school.as_of)
+
+    def _stopped(self, run: PastRun, plan: Plan) -> tuple[Objection, ...]:
+        if run.result == _APPLIED:
+            return ()
+        waived = (label for approval in self.journal.approvals(plan.digest) for label in approval.waivers)
+        return standing_objections(plan, waived)
+
+    def _closed(self, run: PastRun, *, whole_night: bool) -> list[StoredRevocation]:
+        """Give what was driven: in this run, or in the night before its end; and whatever is open since earlier."""
+        if not whole_night:
+            return [r for r in self.journal.revocations(run_id=run.run_id) if r.direction is Direction.CLOSE]
+        since = run.started_at - _NIGHT
+        recent = self.journal.revocations(since=since)
+        known = {r.revocation_id for r in recent}
+        open_ids = {leg.key for leg in self.journal.open_legs() if leg.revocation_id not in known}
+        earlier = [r for key in sorted(open_ids) for r in self.journal.revocations(key) if r.state == "open"]
+        return [r for r in (*recent, *earlier) if r.direction is Direction.CLOSE]
+
+    def _history(self) -> tuple[RunCounts, ...]:
+        """Give the counts of the last runs, oldest first."""
+        runs = self._runs()[:_SHOWN]
+        if not runs:
+            return ()
+        driven = self.journal.revocations(since=min(r.started_at for r in runs))
+        closing = [r for r in driven if r.direction is Direction.CLOSE]
+        return tuple(_counts(run, [r for r in closing if r.run_id == run.run_id]) for run in reversed(runs))
+
+    def _known(self, run: PastRun) -> HeldKeys:
+        """Give the holds somebody was told of by the run before."""
+        before = next((r for r in self._runs() if r.run_id < run.run_id and r.plan_id), None)
+        return holds_of(self.journal.plan(before.plan_id).plan) if before else frozenset()
+
+
+def _with_rows(plan: Plan, closed: Sequence[StoredRevocation]) -> Plan:
+    """Give the plan with the rows of what was closed under another plan, so that their reasons are told too."""
+    known = {row.key for row in plan.revocations}
+    others = {r.row.key: r.row for r in closed if r.row.key not in known}
+    return replace(plan, revocations=(*plan.revocations, *others.values()))
+
+
+def _legs(closed: Iterable[StoredRevocation]) -> Iterable[LegLine]:
+    for revocation in closed:
+        row = revocation.row
+        for leg in revocation.legs:
+            yield _leg(leg, row.key, row.code, row.name)
+
+
+def _leg(leg: StoredLeg, key: str, code: str, name: str) -> LegLine:
+    at: datetime = leg.finished_at or leg.last_tried or leg.intended_at
+    return LegLine(
+        leg.planned.kind.value,
+        leg.planned.target,
+        leg.planned.subject,
+        leg.state,
+        leg.detail,
+        at,
+        leg.attempts,
+        leg.intended_at,
+        key,
+        code,
+        name,
+        leg.ended,
+        leg.effective_by,
+    )
+
+
+def _counts(run: PastRun, driven: Sequence[StoredRevocation]) -> RunCounts:
+    still_open = sum(r.state == "open" for r in driven)
+    closed = sum(r.state == "done" for r in driven)
+    held, ready = run.counts.get("held", 0), run.counts.get("ready_to_revoke", 0)
+    return RunCounts(run.started_at, closed, still_open, held, ready)

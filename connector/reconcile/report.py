@@ -1,0 +1,360 @@
+"""The report of a run: what needs a person first, what is open, what was closed. Values and plain sentences; pure.
+
+The order is fixed: urgent, open, objections, new holds, closed, additions; old holds are a count, because a list that
+is the same every morning is not read. Renderers only lay out what stands here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from connector.model import Hold, LegState, Status
+from connector.reconcile.advice import BY_ITSELF, hold_advice
+from connector.reconcile.decide import Decisions
+from connector.reconcile.leg_words import CLOSED, LegLine, is_open, leg_advice, leg_words
+from connector.reconcile.plan_values import Addition, Objection, Plan, Revocation
+from connector.reconcile.wording import (
+    ACCESS_ENDED,
+    RESTRICTED_CHILD,
+    Who,
+    clean,
+    counted,
+    moment,
+    reason_words,
+    said,
+    spoken_all,
+    who,
+)
+
+OVERDUE = timedelta(hours=24)
+_WAITS_FOR_SOMEBODY = frozenset({LegState.CONFLICT, LegState.REFUSED, LegState.INTENDED})
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """The run a report is about. `result` is its one word, `mode` says why nothing was applied (may be empty)."""
+
+    run_id: str
+    school: str
+    as_of: date
+    started_at: datetime
+    ended_at: datetime | None = None
+    operator: str = ""
+    result: str = ""
+    mode: str = ""
+    plan_id: str = ""
+    audit_head: str = ""
+
+    @property
+    def at(self) -> datetime:
+        """When the report was made: at the end of the run, or at its start while it is going."""
+        return self.ended_at or self.started_at
+
+
+@dataclass(frozen=True, slots=True)
+class RunCounts:
+    """How many people a run closed, left open, held and found ready to revoke."""
+
+    at: datetime
+    closed: int
+    open: int
+    held: int
+    ready: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What came of a run: legs driven or still open, members added, objections that stood, rows skipped with why."""
+
+    legs: tuple[LegLine, ...] = ()
+    added: tuple[Addition, ...] = ()
+    stopped: tuple[Objection, ...] = ()
+    skipped: tuple[tuple[Revocation, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLine:
+    """One line: who, what, in which words, what to do. `warns` marks what is overdue or in conflict."""
+
+    label: str
+    what: str
+    text: str
+    to_do: str = ""
+    commands: tuple[str, ...] = ()
+    at: datetime | None = None
+    key: str = ""
+    warns: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSection:
+    """Lines of one kind. `name` is for machines, `title` for people."""
+
+    name: str
+    title: str
+    lines: tuple[ReportLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report: its subject line, its sections in order (empty ones left out), and the counts of the last runs."""
+
+    run: RunFacts
+    subject: str
+    need_you: int
+    closed: int
+    open: int
+    old_holds: int
+    waiting: int
+    sections: tuple[ReportSection, ...]
+    notes: tuple[str, ...]
+    history: tuple[RunCounts, ...]
+
+
+HeldKeys = frozenset[tuple[str, Hold]]
+
+
+def holds_of(plan: Plan | None) -> HeldKeys:
+    """Give the holds of a plan: what the next report calls old."""
+    return frozenset((row.key, hold) for row in plan.revocations for hold in row.holds) if plan else frozenset()
+
+
+def report(
+    run: RunFacts,
+    plan: Plan,
+    outcomes: Outcomes,
+    decisions: Decisions,
+    history: Sequence[RunCounts] = (),
+    *,
+    known_holds: HeldKeys = frozenset(),
+    discreet: bool = False,
+) -> Report:
+    """Make the report. `known_holds` are those of the report before (`holds_of` its plan)."""
+    view = _View(run, plan, outcomes, known_holds, discreet, _by_key(outcomes.legs))
+    sections = _sections(view, decisions)
+    open_people = _people(leg for leg in outcomes.legs if is_open(leg))
+    closed_people = _people(leg for leg in outcomes.legs if leg.state in CLOSED) - open_people
+    need = _need_you(view)
+    subject = (
+        f"{need:,} {'needs' if need == 1 else 'need'} you, {len(closed_people):,} closed, "
+        f"{len(open_people):,} open ({clean(run.school)})"
+    )
+    old, waiting = _old_and_waiting(view)
+    return Report(
+        run,
+        subject,
+        need,
+        len(closed_people),
+        len(open_people),
+        old,
+        waiting,
+        tuple(s for s in sections if s.lines),
+        tuple(_notes(view, decisions, old, waiting)),
+        tuple(sorted(history, key=lambda c: c.at)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What every section looks at."""
+
+    run: RunFacts
+    plan: Plan
+    outcomes: Outcomes
+    known_holds: HeldKeys
+    discreet: bool
+    by_key: Mapping[str, tuple[LegLine, ...]]
+
+    def legs_of(self, key: str) -> tuple[LegLine, ...]:
+        return self.by_key.get(key, ())
+
+    def is_overdue(self, leg: LegLine) -> bool:
+        return is_open(leg) and self.run.at - leg.intended_at > OVERDUE
+
+    def is_new_hold(self, row: Revocation) -> bool:
+        """Whether a person has to look, and was not asked before."""
+        return any(h not in BY_ITSELF and (row.key, h) not in self.known_holds for h in row.holds)
+
+
+def _sections(view: _View, decisions: Decisions) -> tuple[ReportSection, ...]:
+    return (
+        ReportSection("urgent", "Urgent", tuple(_urgent(view))),
+        ReportSection("open", "Open", tuple(_open(view))),
+        ReportSection("objections", "Objections", tuple(_objections(view))),
+        ReportSection("new-holds", "New holds", tuple(_new_holds(view))),
+        ReportSection("closed", "Closed", tuple(_ended(view, closed=True))),
+        ReportSection("called-off", "Called off", tuple(_ended(view, closed=False))),
+        ReportSection("would-close", "Would be closed", tuple(_would_close(view))),
+        ReportSection("additions", "Added to portals", tuple(_additions(view))),
+        ReportSection("skipped", "Skipped", tuple(_skipped(view))),
+        ReportSection("look", "Please check", tuple(_look(decisions, view.discreet))),
+    )
+
+
+def _by_key(legs: Iterable[LegLine]) -> Mapping[str, tuple[LegLine, ...]]:
+    found: dict[str, list[LegLine]] = {}
+    for leg in legs:
+        found.setdefault(leg.key, []).append(leg)
+    return {key: tuple(mine) for key, mine in found.items()}
+
+
+def _people(legs: Iterable[LegLine]) -> frozenset[str]:
+    return frozenset(leg.key for leg in legs)
+
+
+def _needs_somebody(view: _View, leg: LegLine) -> bool:
+    return is_open(leg) and (leg.state in _WAITS_FOR_SOMEBODY or view.is_overdue(leg))
+
+
+def _need_you(view: _View) -> int:
+    """Count people and objections once each: what waits for time or for the next run is not counted."""
+    people = {leg.key for leg in view.outcomes.legs if _needs_somebody(view, leg)}
+    people |= {r.key for r in view.plan.revocations if r.urgent and (r.holds or not view.legs_of(r.key))}
+    people |= {r.key for r in view.plan.revocations if not r.urgent and view.is_new_hold(r)}
+    return len(people) + len(view.outcomes.stopped)
+
+
+def _whom(row: Revocation) -> Who:
+    return Who(row.key, row.person_id, clean(row.code), clean(row.name), clean(row.username))
+
+
+def _reasons(row: Revocation, discreet: bool) -> str:
+    return ", ".join(reason_words(row.reasons, discreet))
+
+
+def _evidence(row: Revocation, discreet: bool, about: Iterable[str] = ()) -> str:
+    wanted = set(about) or set(row.reasons)
+    return "; ".join(
+        dict.fromkeys(e.text for e in spoken_all([e for e in row.evidence if e.about in wanted], discreet))
+    )
+
+
+def _urgent(view: _View) -> Iterable[ReportLine]:
+    for row in view.plan.revocations:
+        if row.urgent:
+            whom, legs = _whom(row), view.legs_of(row.key)
+            done = "; ".join(leg_words(leg, view.discreet) for leg in legs) or "nothing was driven in this run"
+            held = [hold_advice(h, whom) for h in row.holds]
+            to_do = " ".join(a.text for a in held)
+            commands = tuple(dict.fromkeys(c for a in held for c in a.commands))
+            text = f"{_evidence(row, view.discreet)}: {done}"
+            at = max((leg.at for leg in legs), default=None)
+            waits = bool(row.holds) or any(is_open(leg) for leg in legs) or not legs
+            yield ReportLine(whom.label, _reasons(row, view.discreet), text, to_do, commands, at, row.key, waits)
+
+
+def _open(view: _View) -> list[ReportLine]:
+    legs = [leg for leg in view.outcomes.legs if is_open(leg)]
+    legs.sort(key=lambda leg: (not view.is_overdue(leg), leg.intended_at, leg.key))
+    return [_open_line(view, leg) for leg in legs]
+
+
+def _open_line(view: _View, leg: LegLine) -> ReportLine:
+    age = view.run.at - leg.intended_at
+    overdue = view.is_overdue(leg)
+    since = f"open since {moment(leg.intended_at)}" + (f", {_age(age)}" if overdue else "")
+    text = f"{leg_words(leg, view.discreet)}; {since}; tried {counted(leg.attempts, 'time')}"
+    advice = leg_advice(leg)
+    warns = overdue or leg.state is LegState.CONFLICT
+    return ReportLine(leg.label, leg.state, text, advice.text, advice.commands, leg.at, leg.key, warns)
+
+
+def _age(age: timedelta) -> str:
+    hours = int(age.total_seconds() // 3600)
+    return counted(hours, "hour") if hours < 48 else counted(hours // 24, "day")  # noqa: PLR2004 - two days
+
+
+def _objections(view: _View) -> Iterable[ReportLine]:
+    for objection in view.outcomes.stopped:
+        text = said(objection.text, view.discreet)
+        if text != clean(objection.text):
+            yield ReportLine("The plan", ACCESS_ENDED, text, "Ask the authority role.", warns=True)
+        else:
+            commands = tuple(clean(c) for c in objection.commands)
+            to_do = clean(objection.fix)
+            yield ReportLine("The plan", clean(objection.label), text, to_do, commands, warns=True)
+
+
+def _new_holds(view: _View) -> Iterable[ReportLine]:
+    for row in view.plan.revocations:
+        if row.urgent or not view.is_new_hold(row):
+            continue
+        whom = _whom(row)
+        asked = [h for h in row.holds if h not in BY_ITSELF]
+        advice = [hold_advice(h, whom) for h in asked]
+        text = f"{_evidence(row, view.discreet)} (held: {_evidence(row, view.discreet, asked)})"
+        to_do = " ".join(dict.fromkeys(a.text for a in advice))
+        commands = tuple(dict.fromkeys(c for a in advice for c in a.commands))
+        yield ReportLine(whom.label, ", ".join(row.holds), text, to_do, commands, key=row.key)
+
+
+def _ended(view: _View, *, closed: bool) -> Iterable[ReportLine]:
+    """One line for each person with every leg at its end, by whether one was closed; urgent people stand above."""
+    above = {r.key for r in view.plan.revocations if r.urgent}
+    open_people = _people(leg for leg in view.outcomes.legs if is_open(leg))
+    rows = {r.key: r for r in view.plan.revocations}
+    for key in dict.fromkeys(leg.key for leg in view.outcomes.legs):
+        if key in above or key in open_people:
+            continue
+        legs = view.legs_of(key)
+        if any(leg.state in CLOSED for leg in legs) is not closed:
+            continue
+        row = rows.get(key)
+        what = _reasons(row, view.discreet) if row else "from an earlier run"
+        text = "; ".join(leg_words(leg, view.discreet) for leg in legs)
+        yield ReportLine(legs[0].label, what, text, at=max(leg.at for leg in legs), key=key)
+
+
+def _would_close(view: _View) -> Iterable[ReportLine]:
+    driven = _people(view.outcomes.legs) | {row.key for row, _ in view.outcomes.skipped}
+    for row in view.plan.revocations:
+        if row.applies and not row.urgent and row.key not in driven:
+            text = _evidence(row, view.discreet)
+            yield ReportLine(_whom(row).label, _reasons(row, view.discreet), text, key=row.key)
+
+
+def _additions(view: _View) -> Iterable[ReportLine]:
+    for added in view.outcomes.added:
+        label = Who(added.person_id, added.person_id, clean(added.code), clean(added.name), "").label
+        yield ReportLine(label, clean(added.portal), f"added, {added.status}", key=added.person_id)
+
+
+def _skipped(view: _View) -> Iterable[ReportLine]:
+    for row, why in view.outcomes.skipped:
+        what = _reasons(row, view.discreet)
+        yield ReportLine(_whom(row).label, what, said(why, view.discreet), key=row.key)
+
+
+def _look(decisions: Decisions, discreet: bool) -> Iterable[ReportLine]:
+    """What nobody can close from here: a child to be hidden, an account outside the managed OUs."""
+    for decision in decisions.rows:
+        if not decision.evidence and not decision.open_outside_scope:
+            continue
+        label, key = who(decision.identity).label, decision.identity.key
+        notes = [e for e in decision.evidence if e.about == RESTRICTED_CHILD]
+        for note in spoken_all(notes, discreet):
+            yield ReportLine(label, note.about, note.text, key=key)
+        for dn in decision.open_outside_scope:
+            text = f"open outside the managed OUs: {clean(dn)}"
+            yield ReportLine(label, "open-outside-scope", text, "Disable it by hand.", key=key)
+
+
+def _old_and_waiting(view: _View) -> tuple[int, int]:
+    """Count the rows that wait for a person who was told before, and those that wait for time."""
+    held = [r for r in view.plan.revocations if r.holds and not r.urgent and not view.is_new_hold(r)]
+    waiting = sum(BY_ITSELF.issuperset(r.holds) for r in held)
+    return len(held) - waiting, waiting
+
+
+def _notes(view: _View, decisions: Decisions, old: int, waiting: int) -> Iterable[str]:
+    if view.run.mode:
+        yield clean(view.run.mode)
+    if old:
+        yield f"{counted(old, 'row')} held as before: connector status shows them."
+    if waiting:
+        yield f"{counted(waiting, 'row')} waiting for time or a run, not for you."
+    stuck = sum(d.status is Status.READY_TO_PROVISION and bool(d.holds) for d in decisions.rows)
+    if stuck:
+        yield f"{counted(stuck, 'person', 'people')} ready to provision but held: connector status shows them."
+    yield from (f"Could not be read: {clean(name)}." for name in view.plan.unread)
+    yield from (said(text, view.discreet) for text in view.plan.warnings)

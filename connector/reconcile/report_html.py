@@ -1,0 +1,134 @@
+"""A report as one HTML file: readable in a mail client, in print, light and dark. Pure.
+
+No scripts, no outside resources, and a Content-Security-Policy that says so: names in it come from outside. Every text
+is escaped in one place.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from html import escape
+
+from connector.reconcile.report import Report, ReportLine, ReportSection
+from connector.reconcile.report_chart import CHART_DARK, CHART_STYLE, chart
+from connector.reconcile.report_text import MOST_SHOWN
+from connector.reconcile.wording import clean, counted, moment
+
+_STYLE = f"""
+body{{margin:1.5rem auto;max-width:60rem;padding:0 1rem;font:15px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;
+color:#1f2937;background:#fff}}
+h1{{font-size:1.35rem;margin:0 0 .25rem}}h2{{font-size:1.05rem;margin:1.75rem 0 .4rem}}
+p{{margin:.25rem 0}}.quiet{{color:#6b7280}}
+table{{border-collapse:collapse;width:100%}}
+th,td{{text-align:left;vertical-align:top;padding:.4rem .6rem;border-bottom:1px solid #e5e7eb;overflow-wrap:anywhere}}
+th{{font-weight:600;white-space:nowrap}}td.who{{width:24%}}td.what{{width:20%}}
+td.number,th.number{{text-align:right;width:auto}}
+tr.warns td.who{{border-left:4px solid #b91c1c;padding-left:.5rem}}
+code{{display:block;font:13px/1.5 ui-monospace,Consolas,monospace;background:#f3f4f6}}
+code{{padding:.1rem .4rem;margin-top:.25rem}}
+svg{{max-width:100%;height:auto}}table.counts{{width:auto}}
+{CHART_STYLE}
+@media (prefers-color-scheme:dark){{body{{color:#e5e7eb;background:#111827}}.quiet{{color:#9ca3af}}
+th,td{{border-color:#374151}}code{{background:#1f2937}}tr.warns td.who{{border-left-color:#ff8080}}{CHART_DARK}}}
+@media print{{body{{max-width:none;margin:0;color:#000;background:#fff}}tr,svg{{break-inside:avoid}}
+h2{{break-after:avoid}}code{{background:none;border:1px solid #9ca3af}}}}
+"""
+
+
+def report_html(report: Report) -> str:
+    """Lay a report out as one self-contained HTML page."""
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            *_head(report),
+            "<body>",
+            *_top(report),
+            *(line for section in report.sections for line in _section(section)),
+            *_notes(report),
+            *_history(report),
+            *_foot(report),
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def _head(report: Report) -> Iterable[str]:
+    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    # CSP 3, 6.1 and 2.3.1: nothing is fetched, and only this very style is applied.
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    yield "<head>"
+    yield '<meta charset="utf-8">'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield '<meta name="color-scheme" content="light dark">'
+    yield '<meta name="referrer" content="no-referrer">'
+    yield f"<title>{_safe(report.subject)}</title>"
+    yield f"<style>{_STYLE}</style>"
+    yield "</head>"
+
+
+def _safe(text: str) -> str:
+    """Escape a text for element content and quoted attributes. The one place where that is done."""
+    return escape(clean(text), quote=True)
+
+
+def _top(report: Report) -> Iterable[str]:
+    run = report.run
+    yield f"<h1>{_safe(report.subject)}</h1>"
+    by = f", by {run.operator}" if run.operator else ""
+    result = f": {run.result}" if run.result else ""
+    plan = f", plan {run.plan_id}" if run.plan_id else ""
+    text = f"Run {run.run_id} as of {run.as_of}, {moment(run.at)}{by}{plan}{result}"
+    yield f'<p class="quiet">{_safe(text)}</p>'
+
+
+def _section(section: ReportSection) -> Iterable[str]:
+    yield f"<h2>{_safe(section.title)} ({len(section.lines):,})</h2>"
+    yield "<table>"
+    yield '<thead><tr><th scope="col">Who</th><th scope="col">What</th><th scope="col">Details</th></tr></thead>'
+    yield "<tbody>"
+    yield from (_row(line) for line in section.lines[:MOST_SHOWN])
+    yield "</tbody></table>"
+    if len(section.lines) > MOST_SHOWN:
+        yield f"<p>and {counted(len(section.lines) - MOST_SHOWN, 'more line')}: the CSV has all.</p>"
+
+
+def _row(line: ReportLine) -> str:
+    warns = ' class="warns"' if line.warns else ""
+    details = [_safe(line.text)]
+    if line.to_do:
+        details.append(f"<p>{_safe(line.to_do)}</p>")
+    details += [f"<code>{_safe(command)}</code>" for command in line.commands]
+    who = f'<td class="who"><bdi>{_safe(line.label)}</bdi></td>'
+    return f'<tr{warns}>{who}<td class="what">{_safe(line.what)}</td><td>{"".join(details)}</td></tr>'
+
+
+def _notes(report: Report) -> Iterable[str]:
+    if not report.sections:
+        yield "<p>Nothing was to be done.</p>"
+    if report.notes:
+        yield "<h2>Notes</h2>"
+        yield from (f"<p>{_safe(note)}</p>" for note in report.notes)
+
+
+def _history(report: Report) -> Iterable[str]:
+    """The picture, and the same counts as a table: many mail clients show no SVG."""
+    if not report.history:
+        return
+    yield "<h2>The last runs</h2>"
+    yield chart(report.history)
+    heads = "".join(f'<th scope="col" class="number">{title}</th>' for title in ("Closed", "Open", "Held", "Ready"))
+    yield f'<table class="counts"><thead><tr><th scope="col">Run</th>{heads}</tr></thead><tbody>'
+    for counts in reversed(report.history[-10:]):
+        numbers = (counts.closed, counts.open, counts.held, counts.ready)
+        cells = "".join(f'<td class="number">{n:,}</td>' for n in numbers)
+        yield f"<tr><td>{counts.at:%Y-%m-%d}</td>{cells}</tr>"
+    yield "</tbody></table>"
+
+
+def _foot(report: Report) -> Iterable[str]:
+    if report.run.audit_head:
+        yield f'<p class="quiet">Audit head: {_safe(report.run.audit_head)}</p>'

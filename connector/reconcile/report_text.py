@@ -1,0 +1,50 @@
+"""A report as plain text, for a terminal or the text part of a mail. Pure; nothing in it can move a cursor."""
+
+from collections.abc import Iterable
+
+from connector.reconcile.report import Report, ReportLine, ReportSection
+from connector.reconcile.wording import clean, counted, moment
+
+MOST_SHOWN = 200
+"""How many lines of a section people are shown; CSV and JSON have all."""
+
+
+def report_text(report: Report) -> str:
+    """Lay a report out as text, lines ending in a newline."""
+    run = report.run
+    head = [
+        report.subject,
+        f"Run {clean(run.run_id)} as of {run.as_of}, {moment(run.at)}"
+        + (f", by {clean(run.operator)}" if run.operator else "")
+        + (f": {clean(run.result)}" if run.result else ""),
+    ]
+    body = [line for section in report.sections for line in _section(section)]
+    tail = [f"Audit head: {clean(run.audit_head)}"] if run.audit_head else []
+    notes = ["", *report.notes] if report.notes else []
+    return "\n".join([*head, *body, *notes, *_history(report), *([""] if tail else []), *tail]) + "\n"
+
+
+def _section(section: ReportSection) -> Iterable[str]:
+    yield ""
+    yield f"{section.title} ({len(section.lines):,})"
+    for line in section.lines[:MOST_SHOWN]:
+        yield f"  {'! ' if line.warns else ''}{line.label} [{line.what}]"
+        yield from (f"      {text}" for text in _texts(line))
+    if len(section.lines) > MOST_SHOWN:
+        yield f"  and {counted(len(section.lines) - MOST_SHOWN, 'more line')}: the CSV has all"
+
+
+def _texts(line: ReportLine) -> Iterable[str]:
+    yield line.text
+    if line.to_do:
+        yield line.to_do
+    yield from (f"$ {command}" for command in line.commands)
+
+
+def _history(report: Report) -> list[str]:
+    if not report.history:
+        return []
+    rows = [
+        f"  {c.at:%Y-%m-%d}  {c.closed:>6,}  {c.open:>5,}  {c.held:>5,}  {c.ready:>6,}" for c in report.history[-10:]
+    ]
+    return ["", "Last runs    closed   open   held   ready", *rows]
