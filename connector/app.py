@@ -323,7 +323,9 @@ class Connector:
         self, judgement: Judgement, closed: Sequence[StoredRevocation], *, seconded: bool = False
     ) -> Restore:
         """Plan to open again what these revocations closed."""
-        return plan_restore(closed, judgement.decisions, self.config.portal_rules, seconded=seconded)
+        return plan_restore(
+            closed, judgement.decisions, judgement.snapshot, self.config.portal_rules, seconded=seconded
+        )
 
     def restore(self, restore: Restore, as_of: date) -> tuple[OpenLeg, ...]:
         """Open again, through the journal. Raises PlanStopped over max_enables."""

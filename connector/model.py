@@ -369,11 +369,18 @@ class EndSessions:
     """End every session of `user` in these portals (none given: in all the store holds).
 
     `older_than` limits a resumed sweep to sessions created before it; a session without a creation time is ended.
+    The rest is for stores where somebody else has to act: whom it is about in words, who asked, and the `reference`
+    that stays the same for one intent however often it is driven, and is no other intent's.
     """
 
     user: str
     portals: tuple[str, ...] = ()
     older_than: datetime | None = None
+    code: str = ""
+    name: str = ""
+    contact_type: str = ""
+    requested_by: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Families of two students and three or four contacts, with what real schools have
 ago, half-closed leftovers, second records of one human, shared mailboxes, court orders, teachers who are parents.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -71,9 +71,13 @@ class BenchSchool:
 
 
 def bench_school(scale: float) -> BenchSchool:
-    """Make the school. No two rows share a string: readings come from files and wires, where none do."""
+    """Make the school, with texts shared as adapters and journal share them.
+
+    An admin system's reading holds each distinct cell once; what the journal kept of yesterday shares nothing; a portal
+    or a directory does not know the admin system's texts.
+    """
     before = _Town(round(FAMILIES * scale), AS_OF - timedelta(days=1))
-    accepted = Snapshot(_people(before), _portals(before))
+    accepted = Snapshot(_people(before, _own), _portals(before))
     baseline = baseline_of(accepted, RULES, PORTALS, before.day)
     del accepted  # the journal keeps of a snapshot what a baseline holds, and no more
     town = _Town(before.families, AS_OF)
@@ -151,15 +155,24 @@ def _students(family: int) -> tuple[str, str]:
     return f"{20_000_000 + 2 * family}", f"{20_000_001 + 2 * family}"
 
 
+Cell = Callable[[str], str]
+
+
 def _own(text: str) -> str:
     """Give a copy that is an object of its own."""
     return text[:1] + text[1:]
 
 
+def _shared() -> Cell:
+    """Give what gives equal texts as one object."""
+    cells: dict[str, str] = {}
+    return lambda text: cells.setdefault(text, text)
+
+
 def _snapshot(town: _Town) -> Snapshot:
     directories = (AccountsReading("ad", _provenance("ad"), tuple(_accounts(town))),)
     stores = (SessionsReading("web", _provenance("web"), SessionKey.USERNAME, tuple(_sessions(town))),)
-    return Snapshot(_people(town), _portals(town), directories, stores, (), {"web": SessionKey.USERNAME})
+    return Snapshot(_people(town, _shared()), _portals(town), directories, stores, (), {"web": SessionKey.USERNAME})
 
 
 def _portals(town: _Town) -> tuple[MembersReading, ...]:
@@ -174,25 +187,25 @@ def _provenance(source: str) -> Provenance:
     return Provenance(source, "0" * 64, NOW, NOW - timedelta(hours=1))
 
 
-def _people(town: _Town) -> PeopleReading:
+def _people(town: _Town, cell: Cell) -> PeopleReading:
     types = tuple(ContactType(name, portal_access=name != "Emergency") for name in _TYPES)
     return PeopleReading(
         _provenance("admin"),
-        (*(_record(c) for c in town.contacts()), *(s for f in range(town.families) for s in _children(f))),
-        tuple(r for c in town.contacts() for r in _relationships(c, town.families)),
-        tuple(e for f in range(town.families) for s in _students(f) for e in _enrolments(s, f, town)),
-        (*(g for f in range(town.families) for g in _student_roles(f, town)), *_faculty_roles(town)),
+        (*(_record(c, cell) for c in town.contacts()), *(s for f in range(town.families) for s in _children(f, cell))),
+        tuple(r for c in town.contacts() for r in _relationships(c, town.families, cell)),
+        tuple(e for f in range(town.families) for s in _students(f) for e in _enrolments(s, f, town, cell)),
+        (*(g for f in range(town.families) for g in _student_roles(f, town, cell)), *_faculty_roles(town, cell)),
         types,
     )
 
 
-def _record(contact: _Contact) -> Person:
+def _record(contact: _Contact, cell: Cell) -> Person:
     given, family = _name(contact)
     return Person(
-        contact.person_id,
+        cell(contact.person_id),
         contact.code,
-        given,
-        family,
+        cell(given),
+        cell(family),
         _mail(contact),
         f"+61 4{contact.number:08d}",
         previous_codes=(f"OLD{contact.number}",) if _one_in(300, contact.number) else (),
@@ -202,7 +215,7 @@ def _record(contact: _Contact) -> Person:
 def _name(contact: _Contact) -> tuple[str, str]:
     place = _MOTHER if contact.second_record else contact.place
     given = _GIVEN[(contact.family * 3 + place) % len(_GIVEN)]
-    return _own(given), f"{_FAMILY[contact.family % len(_FAMILY)]}{contact.family}"
+    return given, f"{_FAMILY[contact.family % len(_FAMILY)]}{contact.family}"
 
 
 def _mail(contact: _Contact) -> str:
@@ -212,13 +225,13 @@ def _mail(contact: _Contact) -> str:
     return f"{'mfge'[place]}.{contact.family}@Mail.example"
 
 
-def _children(family: int) -> Iterator[Person]:
+def _children(family: int, cell: Cell) -> Iterator[Person]:
     for number, person_id in enumerate(_students(family)):
         given, name = _GIVEN[(family + number) % len(_GIVEN)], f"{_FAMILY[family % len(_FAMILY)]}{family}"
-        yield Person(person_id, f"S{person_id}", _own(given), name, f"s{person_id}@school.example")
+        yield Person(cell(person_id), f"S{person_id}", cell(given), cell(name), f"s{person_id}@school.example")
 
 
-def _relationships(contact: _Contact, families: int) -> Iterator[Relationship]:
+def _relationships(contact: _Contact, families: int, cell: Cell) -> Iterator[Relationship]:
     """Give two relationships per contact, and a third, into the next family, for every second one."""
     kind, children = _TYPES[contact.place], list(_students(contact.family))
     if contact.number % 2:
@@ -226,10 +239,10 @@ def _relationships(contact: _Contact, families: int) -> Iterator[Relationship]:
     ended = date(2025, 12, 12) if contact.second_record else None
     barred = contact.place == _FATHER and _one_in(500, contact.family)
     for student in children:
-        yield Relationship(contact.person_id, student, _own(kind), None, barred, ended)
+        yield Relationship(cell(contact.person_id), cell(student), cell(kind), None, barred, ended)
 
 
-def _enrolments(student: str, family: int, town: _Town) -> Iterator[Enrolment]:
+def _enrolments(student: str, family: int, town: _Town, cell: Cell) -> Iterator[Enrolment]:
     """Give one enrolment, or for every fifth family one per year."""
     begins = date(2024, 1, 30)
     leaves, why = None, ""
@@ -238,17 +251,20 @@ def _enrolments(student: str, family: int, town: _Town) -> Iterator[Enrolment]:
     elif town.left_now(family):
         leaves, why = AS_OF - timedelta(days=1), "left"
     if _one_in(5, family):
-        yield Enrolment(student, date(2023, 1, 30), date(2023, 12, 14), "")
-    yield Enrolment(student, begins, leaves, _own(why))
+        yield Enrolment(cell(student), date(2023, 1, 30), date(2023, 12, 14), "")
+    yield Enrolment(cell(student), begins, leaves, cell(why))
 
 
-def _student_roles(family: int, town: _Town) -> Iterator[RoleGrant]:
+def _student_roles(family: int, town: _Town, cell: Cell) -> Iterator[RoleGrant]:
     ends = date(2025, 12, 12) if town.left_long_ago(family) else None
-    yield from (RoleGrant(student, _own("Student"), date(2024, 1, 30), ends) for student in _students(family))
+    for student in _students(family):
+        yield RoleGrant(cell(student), cell("Student"), date(2024, 1, 30), ends)
 
 
-def _faculty_roles(town: _Town) -> Iterator[RoleGrant]:
-    yield from (RoleGrant(c.person_id, _own("Faculty"), date(2020, 1, 30)) for c in town.contacts() if c.teacher)
+def _faculty_roles(town: _Town, cell: Cell) -> Iterator[RoleGrant]:
+    for contact in town.contacts():
+        if contact.teacher:
+            yield RoleGrant(cell(contact.person_id), cell("Faculty"), date(2020, 1, 30))
 
 
 def _closed(contact: _Contact, town: _Town) -> bool:
@@ -273,7 +289,7 @@ def _faculty(town: _Town) -> Iterator[Member]:
 
 def _member(portal: str, contact: _Contact, *, opened: bool) -> Member:
     return Member(
-        _own(portal),
+        portal,
         contact.person_id,
         contact.username if opened else "",
         has_password=False,
@@ -291,7 +307,7 @@ def _student_members(town: _Town) -> Iterator[Member]:
     for family in range(town.families):
         for person_id in _students(family):
             if not _one_in(1000, family):
-                yield Member(_own("student"), person_id, f"s{person_id}", has_password=True, code=f"S{person_id}")
+                yield Member("student", person_id, f"s{person_id}", has_password=True, code=f"S{person_id}")
 
 
 def _accounts(town: _Town) -> Iterator[Account]:
@@ -306,7 +322,7 @@ def _accounts(town: _Town) -> Iterator[Account]:
 def _contact_account(contact: _Contact, *, enabled: bool) -> Account:
     by_name = _one_in(12, contact.number)
     return Account(
-        _own("ad"),
+        "ad",
         _guid(contact.number),
         f"CN={contact.username},OU=Parents,OU=People,DC=school,DC=example",
         contact.username,
@@ -324,7 +340,7 @@ def _student_account(contact: _Contact) -> Account:
     student = _students(contact.family)[0]
     name = f"s{student}"
     return Account(
-        _own("ad"),
+        "ad",
         _guid(contact.number),
         f"CN={name},OU=Students,DC=school,DC=example",
         name,
@@ -342,15 +358,15 @@ def _guid(number: int) -> str:
 def _sessions(town: _Town) -> Iterator[Session]:
     for contact in town.contacts():
         if _one_in(3, contact.number) and contact.invited:
-            yield Session(_own("web"), _own("engage"), contact.username, f"{contact.number:032x}", NOW, NOW)
+            yield Session("web", "engage", contact.username, f"{contact.number:032x}", NOW, NOW)
 
 
 def _memory(town: _Town) -> Memory:
     """Give what the journal remembers: the links of earlier nights, and which members it closed."""
     contacts = [c for c in town.contacts() if c.place != _EMERGENCY]
     return Memory(
-        links={(_own("ad"), _guid(c.number)): c.person_id for c in contacts if not _one_in(12, c.number)},
-        closed_members=frozenset((_own("engage"), c.person_id) for c in contacts if _closed(c, town)),
-        closed_accounts=frozenset((_own("ad"), _guid(c.number)) for c in contacts if _closed(c, town)),
-        users={(_own("engage"), c.username): c.person_id for c in contacts if c.invited},
+        links={("ad", _guid(c.number)): c.person_id for c in contacts if not _one_in(12, c.number)},
+        closed_members=frozenset(("engage", c.person_id) for c in contacts if _closed(c, town)),
+        closed_accounts=frozenset(("ad", _guid(c.number)) for c in contacts if _closed(c, town)),
+        users={("engage", c.username): c.person_id for c in contacts if c.invited},
     )

@@ -21,3 +21,10 @@ def _fingerprint(sessions: Sequence[Session]) -> str:
         line = f"{session.user}\0{session.portal}\0{session.session_id}\0{session.created_at}\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def unlisted_reading(store: str, source: str, user_key: SessionKey) -> SessionsReading:
+    """Give the reading of a store that cannot list sessions: empty, and its source says that this proves nothing."""
+    return whole_reading(
+        store, f"{source} (cannot list sessions: none here does not mean that nobody is signed in)", user_key, ()
+    )

@@ -54,12 +54,12 @@ def text_at(values: Mapping[object, object], path: str) -> str:
         found = found.decode("utf-8", "surrogateescape")
     if isinstance(found, int) and not isinstance(found, bool) and found.bit_length() <= 64:  # noqa: PLR2004 - widest id
         return str(found)
-    if not isinstance(found, str) or len(found) > _LONGEST_USER or not _is_unicode(found):
+    if not isinstance(found, str) or len(found) > _LONGEST_USER or not is_unicode(found):
         return ""
     return found
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
     """Whether a text could be written out again: no lone surrogates."""
     try:
         text.encode("utf-8")

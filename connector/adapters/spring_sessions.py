@@ -14,6 +14,7 @@ import redis
 
 from connector.adapters.redis_address import RedisAddress, open_client, translated
 from connector.adapters.session_reading import whole_reading
+from connector.adapters.session_values import is_unicode
 from connector.adapters.spring_values import spring_number, spring_text
 from connector.adapters.sweep import Sweep
 from connector.adapters.timestamps import moment
@@ -139,19 +140,20 @@ class SpringRedisSessionStore:
 
     def _wanted(self, batch: Sequence[EndSessions], sweep: Sweep[tuple[str, str]]) -> Iterator[str]:
         """Give the principals whose sessions an item may name."""
+        users = [item.user for item in batch if item.user and is_unicode(item.user)]
         if self._settings.user_key not in (SessionKey.USERNAME, SessionKey.EMAIL):
-            yield from (item.user for item in batch if item.user)
+            yield from users
         elif self._settings.spelling == "exact":
-            for item in batch:
-                if item.user:
-                    yield from (item.user, item.user.lower(), item.user.upper())
-        else:
+            for user in users:
+                yield from (user, user.lower(), user.upper())
+        elif users:
             yield from (name for name in self._principals() if sweep.names(name))
 
     def _principals(self, most_rounds: int | None = None) -> Iterator[str]:
-        head = self._index("")
+        head = self._index("").decode()
         for key in self._keys(f"{_escaped(head)}*", most_rounds):
-            yield key.decode("utf-8", "surrogateescape").removeprefix(head)
+            if principal := key.decode("utf-8", "surrogateescape").removeprefix(head):
+                yield principal
 
     def _keys(self, pattern: str, most_rounds: int | None) -> Iterator[bytes]:
         """Give the keys that fit, never blocking Redis; a key may come twice, as SCAN says."""
@@ -232,18 +234,21 @@ class SpringRedisSessionStore:
 
     # --- keys and words -----------------------------------------------------------------------------------------
 
-    def _index(self, principal: str) -> str:
-        return f"{self._prefix}:index:{_INDEX}:{principal}"
+    def _index(self, principal: str) -> bytes:
+        # What was read is what is looked up, also where it is no UTF-8.
+        return f"{self._prefix}:index:{_INDEX}:{principal}".encode("utf-8", "surrogateescape")
 
-    def _hash(self, session_id: str) -> str:
-        return f"{self._prefix}:sessions:{session_id}"
+    def _hash(self, session_id: str) -> bytes:
+        return f"{self._prefix}:sessions:{session_id}".encode()
 
-    def _expires(self, session_id: str) -> str:
-        return f"{self._prefix}:sessions:expires:{session_id}"
+    def _expires(self, session_id: str) -> bytes:
+        return f"{self._prefix}:sessions:expires:{session_id}".encode()
 
     def _finding(self, principals: int, plain: int) -> Finding:
         if principals:
-            return Finding(Level.OK, self._name, f"The principal index names {principals} people in the keys looked at.")
+            return Finding(
+                Level.OK, self._name, f"The principal index names {principals} people in the keys looked at."
+            )
         if plain:
             return Finding(
                 Level.ERROR,
@@ -259,8 +264,6 @@ class SpringRedisSessionStore:
             ca_file = str(self._site.path(self._settings.ca_file)) if self._settings.ca_file else None
             password = self._settings.password.reveal(self._site) if self._settings.password else None
             self._client = open_client(self._address, password, ca_file)
-            # A principal's name comes from outside and may be no UTF-8: what was read is what is looked up.
-            self._client.get_encoder().encoding_errors = "surrogateescape"
         return self._client
 
 

@@ -1,7 +1,7 @@
 """Sessions in a table of an SQL database, one row each; table and columns are mapped in the config.
 
 The user stands in a column of its own (Spring Session JDBC), or in a value column as JSON or msgpack (Flask-Session,
-connect-pg-simple). Users are compared here and never by the database: SQLite's and PostgreSQL's lower() are not the same.
+connect-pg-simple). Users are compared here, never by the database: SQLite's and PostgreSQL's lower() are not the same.
 """
 
 from collections.abc import Mapping, Sequence

@@ -41,6 +41,10 @@ class Sweep(Generic[Key]):
         self._ended: dict[Key, int] = {}
         self._standing: dict[Key, int] = {}
 
+    def names(self, user: str) -> bool:
+        """Whether any item is for this user, in whatever portal."""
+        return same_user_as(user, self._user_key) in self._items
+
     def item_for(self, session: Session) -> int | None:
         """Give the index of the item that names this session, if one does."""
         candidates = self._items.get(same_user_as(session.user, self._user_key), ())

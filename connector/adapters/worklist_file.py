@@ -79,7 +79,7 @@ def write_asks(path: Path, asks: Iterable[Ask], zone: tzinfo) -> None:
         writer.writerow([_guarded(_cell(value, zone)) for value in astuple(ask)])
     try:
         # With a byte order mark, or Excel reads it in the code page of the day.
-        _replace(path, text.getvalue().encode("utf-8-sig"))
+        replace_durably(path, text.getvalue().encode("utf-8-sig"))
     except OSError as error:
         raise SourceError(
             f"The worklist {path} cannot be written: {error.strerror}.",
@@ -100,7 +100,8 @@ def _plain(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_durably(path: Path, content: bytes) -> None:
+    """Put this content under this name, whole or not at all, and on the disk when it returns."""
     mode = path.stat().st_mode & 0o777 if path.exists() else _NEW_FILE_MODE
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

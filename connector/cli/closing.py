@@ -21,6 +21,7 @@ from connector.reconcile.restoring import Restore
 from connector.reconcile.wording import label_of, listed, who
 
 OPEN = 4
+REFUSED = 1
 
 
 @click.command(cls=Verb)
@@ -114,7 +115,7 @@ def restore(
     """Open again what we closed: of one person, or of a whole run (connector history shows the numbers).
 
     What somebody changed since stays as it is. A cleared password cannot come back: who needs a welcome e-mail is
-    named.
+    named. Exits 1 where nothing could be opened, and says why.
     """
     if (person is None) == (run_id is None):
         raise click.UsageError("Give a PERSON or --run N.")
@@ -130,6 +131,8 @@ def restore(
     call.answer(_restore_document(plan, left, dry=not apply), _row_rows(plan.rows, left), text)
     if not apply:
         return call.dry_run(would_change=bool(plan.rows))
+    if plan.refused and not plan.rows:
+        return REFUSED
     return OPEN if left else 0
 
 

@@ -135,7 +135,7 @@ def first_line(path: Path) -> str:
 @four_eyes
 @click.pass_obj
 def unblock(call: Call, person: str, second: str, password_file: Path | None, code: str | None) -> None:
-    """Lift a block. It takes two: a second operator proves who they are with password and one-time code."""
+    """Lift a block, which takes two: a second operator proves who they are with password and one-time code."""
     with call.connector() as connector:
         whom = who(connector.person(connector.look(call.as_of), person))
         call.end()

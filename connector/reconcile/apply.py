@@ -93,9 +93,7 @@ class Applier:
         if sessions:
             sweeping = Sweeping(self.journal, self.targets, self.run, self.sleep, self.progress, self.keep_lease)
             pace = self.pace
-            still_open += sweeping.sweep(
-                sessions, self._open_doors(), older_only, pace.settle_seconds, pace.sweeps_max
-            )
+            still_open += sweeping.sweep(sessions, self._open_doors(), older_only, pace.settle_seconds, pace.sweeps_max)
         return tuple(still_open)
 
     def _open_doors(self) -> set[str]:
@@ -239,9 +237,7 @@ def _seen_through(leg: OpenLeg, outcome: Outcome) -> Outcome:
     """Call a leg closed where an earlier try, of which no answer is known, left the target as it was meant to be."""
     unanswered = leg.attempts > 0 and leg.state in (LegState.INTENDED, LegState.UNREACHABLE)
     if unanswered and leg.direction is Direction.CLOSE and outcome.state is LegState.ALREADY_CLOSED:
-        return replace(
-            outcome, state=LegState.CLOSED, detail="an earlier try took effect", before=leg.planned.before
-        )
+        return replace(outcome, state=LegState.CLOSED, detail="an earlier try took effect", before=leg.planned.before)
     return outcome
 
 

@@ -71,7 +71,7 @@ def entitled_among(people: Iterable[str], entitled: Container[str]) -> frozenset
 def carriers_of(members: Iterable[Member]) -> Carriers:
     """Give whose members carry each username."""
     return {
-        portal: holders_of((fold(m.username), m.person_id) for m in mine if m.username)
+        portal: holders_of([fold(m.username) for m in mine], [m.person_id for m in mine])
         for portal, mine in grouped(members, attrgetter("portal")).items()
     }
 

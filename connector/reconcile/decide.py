@@ -116,11 +116,10 @@ def _status(identity: Identity, closing: _Closing, scene: Scene) -> Status:
     if closing is not _NOTHING:
         return Status.READY_TO_REVOKE
     entitled = scene.claims.portals_of(identity.person_id)
-    if any(p.name in entitled and _part_missing(identity, p, scene) for p in scene.governed):
-        return Status.READY_TO_PROVISION
-    if entitled:
-        return Status.ACTIVE
-    return Status.REVOKED if _record_stands(identity, scene) else Status.NONE
+    if not entitled:
+        return Status.REVOKED if _record_stands(identity, scene) else Status.NONE
+    missing = any(p.name in entitled and _part_missing(identity, p, scene) for p in scene.governed)
+    return Status.READY_TO_PROVISION if missing else Status.ACTIVE
 
 
 def _part_missing(identity: Identity, portal: PortalRules, scene: Scene) -> bool:

@@ -89,7 +89,7 @@ def _is_claimed(session: Session, identity: Identity, scene: Scene) -> bool:
 
 def closing_portals(identity: Identity, scene: Scene) -> tuple[str, ...]:
     """Give the governed portals the identity is not entitled to where something lives, in the config's order."""
-    if not identity.members and not identity.sessions:
+    if (not identity.members and not identity.sessions) or _may_be_a_members(identity, scene):
         return ()
     entitled = scene.claims.portals_of(identity.person_id)
     return tuple([
@@ -112,6 +112,11 @@ def _undecided(identity: Identity, portal: PortalRules, scene: Scene) -> bool:
         return False
     words = [m.strategy_match for m in identity.members_of(portal.name) if m.strategy_match is not None]
     return not words and may_be_entitled(scene.school, identity.person_id)
+
+
+def _may_be_a_members(identity: Identity, scene: Scene) -> bool:
+    """Say whether nobody's account may yet be that of a member, in a portal that did not answer."""
+    return identity.person_id is None and not scene.all_usernames_known
 
 
 def unread_lost(identity: Identity, scene: Scene) -> tuple[str, ...]:
@@ -142,10 +147,8 @@ def account_is_needed(identity: Identity, scene: Scene) -> bool:
 
 def closable_accounts(identity: Identity, scene: Scene) -> tuple[Account, ...]:
     """Give the enabled, managed accounts that nothing needs and no entitled person claims."""
-    if not identity.accounts or account_is_needed(identity, scene):
+    if not identity.accounts or account_is_needed(identity, scene) or _may_be_a_members(identity, scene):
         return ()
-    if identity.person_id is None and not scene.all_usernames_known:
-        return ()  # its username may stand on a member of the portal that did not answer
     return tuple(
         a.account
         for a in identity.accounts

@@ -64,7 +64,8 @@ def attendance(enrolments: Sequence[Enrolment], rules: Rules, as_of: date) -> At
 
 def _covers(enrolment: Enrolment, rules: Rules, as_of: date) -> bool:
     assert enrolment.entry_date is not None  # noqa: S101 - unknown enrolments were left out before
-    if as_of + timedelta(days=rules.early_access_days) < enrolment.entry_date:
+    enters = enrolment.entry_date
+    if as_of < enters and as_of + timedelta(days=rules.early_access_days) < enters:
         return False
     leaves = enrolment.exit_date
     return leaves is None or as_of <= leaves or as_of <= last_day_of_access(enrolment, rules)

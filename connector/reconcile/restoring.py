@@ -12,6 +12,7 @@ from connector.policy import PortalRules, SignIn
 from connector.reconcile.decide import Decisions
 from connector.reconcile.journal_values import Direction, StoredLeg, StoredRevocation
 from connector.reconcile.plan_values import Evidence, PlannedLeg, Revocation
+from connector.reconcile.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,15 @@ class Restore:
 
 
 def plan_restore(
-    closed: Sequence[StoredRevocation], decisions: Decisions, portals: Sequence[PortalRules], *, seconded: bool
+    closed: Sequence[StoredRevocation],
+    decisions: Decisions,
+    snapshot: Snapshot,
+    portals: Sequence[PortalRules],
+    *,
+    seconded: bool,
 ) -> Restore:
     """Plan to open what these revocations closed. Blocked people stay closed; restricted ones need a second."""
-    now = _now(decisions)
+    now = _now(decisions, snapshot)
     by_password = {p.name for p in portals if p.sign_in is SignIn.PASSWORD}
     rows: list[Revocation] = []
     refused: list[tuple[str, str]] = []
@@ -69,25 +75,37 @@ def _why(revocation: StoredRevocation) -> Evidence:
 
 @dataclass(frozen=True, slots=True)
 class _Now:
-    """What is there today: accounts with the key of the identity they are matched to, and members by their row."""
+    """What is there today, as read, and the keys of the identities that accounts are matched to.
 
-    accounts: Mapping[tuple[str, str], tuple[str, Account]]
+    An account that was matched by a username we cleared is matched to nobody any more: it is still the one we closed.
+    """
+
+    accounts: Mapping[tuple[str, str], Account]
     members: Mapping[tuple[str, str, str], Member]
+    owners: Mapping[tuple[str, str], str]
+    unread: frozenset[str]
 
-    def of(self, revocation: StoredRevocation, leg: StoredLeg) -> tuple[Account | Member | None, str]:
-        """Give what a leg closed as it is today, and whose it is by now where it is somebody else's."""
+    def why_not(self, revocation: StoredRevocation, leg: StoredLeg) -> str:
+        """Say how the world has moved on since a leg was closed; empty where it has not."""
         planned, key = leg.planned, revocation.row.key
+        if planned.target in self.unread:
+            return f"{_where(leg)}: cannot be read now"
         if isinstance(leg.before, Member):
-            return self.members.get((planned.target, planned.subject, leg.before.native_id)), ""
-        owner, account = self.accounts.get((planned.target, planned.subject), (key, None))
-        return account, "" if owner == key else owner
+            return _moved(leg, self.members.get((planned.target, planned.subject, leg.before.native_id)))
+        owner = self.owners.get((planned.target, planned.subject), key)
+        if owner != key:
+            return f"{_where(leg)}: is matched to {owner} now"
+        return _moved(leg, self.accounts.get((planned.target, planned.subject)))
 
 
-def _now(decisions: Decisions) -> _Now:
-    identities = decisions.correlation.identities
+def _now(decisions: Decisions, snapshot: Snapshot) -> _Now:
+    people = (i for i in decisions.correlation.identities if i.person_id)  # an orphaned account is nobody else's
+    linked = ((i.key, a.account) for i in people for a in i.accounts)
     return _Now(
-        {(a.account.directory, a.account.guid): (i.key, a.account) for i in identities for a in i.accounts},
-        {(m.portal, m.person_id, m.native_id): m for i in identities for m in i.members},
+        {(a.directory, a.guid): a for reading in snapshot.directories for a in reading.accounts},
+        {(m.portal, m.person_id, m.native_id): m for reading in snapshot.portals for m in reading.members},
+        {(a.directory, a.guid): key for key, a in linked},
+        frozenset((*snapshot.unread_names("directory"), *snapshot.unread_names("portal"))),
     )
 
 
@@ -98,9 +116,7 @@ def _legs(revocation: StoredRevocation, now: _Now) -> tuple[tuple[PlannedLeg, ..
     for leg in revocation.legs:
         if leg.state is not LegState.CLOSED or leg.planned.kind is LegKind.SESSIONS or leg.before is None:
             continue
-        today, another = now.of(revocation, leg)
-        why = f"{_where(leg)}: is matched to {another} now" if another else _moved(leg, today)
-        if why:
+        if why := now.why_not(revocation, leg):
             moved_on.append(why)
         else:
             legs.append(PlannedLeg(leg.planned.kind, leg.planned.target, leg.planned.subject, before=leg.before))

@@ -242,9 +242,7 @@ class Running:
         applier.revoke(rows, plan.plan_id, over)
         applier.add(additions)
         result = "stopped" if stopped else APPLIED
-        return RunResult(
-            judgement, number, result, _exit_code(stopped, 0), rows, additions, stopped, called_off=over
-        )
+        return RunResult(judgement, number, result, _exit_code(stopped, 0), rows, additions, stopped, called_off=over)
 
     def _going(self, plan: Plan, stopped: tuple[Objection, ...]) -> tuple[Revocation, ...]:
         """Give the rows that go: of a stopped plan the urgent ones, and those whose first half is closed already."""

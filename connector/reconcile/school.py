@@ -30,16 +30,15 @@ def grouped(rows: Iterable[Row], key: Callable[[Row], str]) -> dict[str, list[Ro
     return dict(groups)
 
 
-def holders_of(values: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+def holders_of(values: Iterable[str], person_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Index non-blank values: which person_ids have each, each once, in order."""
     found: dict[str, tuple[str, ...]] = {}
     several: dict[str, dict[str, None]] = {}  # few have company, but a placeholder may stand on everybody
-    for value, person_id in values:
-        if not value:
-            continue
-        first = found.setdefault(value, (person_id,))[0]
-        if first != person_id:
-            several.setdefault(value, {first: None})[person_id] = None
+    for value, person_id in zip(values, person_ids, strict=True):
+        if value:
+            first = found.setdefault(value, (person_id,))[0]
+            if first != person_id:
+                several.setdefault(value, {first: None})[person_id] = None
     found.update((value, tuple(people)) for value, people in several.items())
     return found
 
@@ -59,19 +58,23 @@ class School:
         return {p.person_id: p for p in self.reading.people}
 
     @cached_property
+    def _ids(self) -> list[str]:
+        return [p.person_id for p in self.reading.people]
+
+    @cached_property
     def by_code(self) -> Mapping[str, tuple[str, ...]]:
         """The person_ids that hold a (folded) contact code today."""
-        return holders_of((fold(p.code), p.person_id) for p in self.reading.people if p.code)
+        return holders_of([fold(p.code) for p in self.reading.people], self._ids)
 
     @cached_property
     def by_email(self) -> Mapping[str, tuple[str, ...]]:
         """The person_ids that have a (folded) e-mail."""
-        return holders_of((fold(p.email), p.person_id) for p in self.reading.people if p.email)
+        return holders_of([fold(p.email) for p in self.reading.people], self._ids)
 
     @cached_property
     def by_mobile(self) -> Mapping[str, tuple[str, ...]]:
         """The person_ids that have a mobile number, compared by its digits."""
-        return holders_of((digits(p.mobile), p.person_id) for p in self.reading.people if p.mobile)
+        return holders_of([digits(p.mobile) for p in self.reading.people], self._ids)
 
     @cached_property
     def relationships(self) -> Mapping[str, list[Relationship]]:

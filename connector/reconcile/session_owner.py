@@ -7,6 +7,7 @@ signs in through the directory, else to the account of that name; else to whom t
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from connector.model import Account, Member, Session, SessionKey
 from connector.reconcile.claims import Carriers
@@ -18,7 +19,7 @@ from connector.reconcile.text import fold
 Owner = Callable[[Session], str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Known:
     """What a session's user value is looked up in.
 
@@ -32,6 +33,20 @@ class Known:
     matched: Sequence[tuple[Account, str]]
     through: frozenset[str]
     memory: Memory
+
+    @cached_property
+    def by_account_name(self) -> Mapping[str, str]:
+        """The identity key per folded account name; a name that stands in two directories belongs to nobody."""
+        found: dict[str, str] = {}
+        for account, person_id in self.matched:
+            name, key = fold(account.username), account_key(account, person_id)
+            found[name] = key if found.get(name, key) == key else ""
+        return found
+
+    @cached_property
+    def remembered(self) -> Mapping[tuple[str, str], str]:
+        """Who last had a (portal, folded username)."""
+        return {(portal, fold(user)): person_id for (portal, user), person_id in self.memory.users.items()}
 
 
 def session_owners(snapshot: Snapshot, known: Known) -> dict[str, list[Session]]:
@@ -72,27 +87,15 @@ def _only(people: Sequence[str]) -> str:
 
 
 def _by_username(known: Known) -> Owner:
-    accounts = _by_account(known.matched) if known.through else {}
-    remembered = {(portal, fold(user)): person_id for (portal, user), person_id in known.memory.users.items()}
-
     def owner(session: Session) -> str:
         portal, name = session.portal, fold(session.user)
         if people := known.carriers.get(portal, {}).get(name):
             return _only(people)
-        if portal in known.through and name in accounts:
-            return accounts[name]
-        return remembered.get((portal, name), "")
+        if portal in known.through and name in known.by_account_name:
+            return known.by_account_name[name]
+        return known.remembered.get((portal, name), "")
 
     return owner
-
-
-def _by_account(matched: Sequence[tuple[Account, str]]) -> Mapping[str, str]:
-    """Give, per folded account name, the identity key; a name that stands in two directories belongs to nobody."""
-    found: dict[str, str] = {}
-    for account, person_id in matched:
-        name, key = fold(account.username), account_key(account, person_id)
-        found[name] = key if found.get(name, key) == key else ""
-    return found
 
 
 def _by_guid(matched: Sequence[tuple[Account, str]]) -> Owner:

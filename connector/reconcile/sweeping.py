@@ -84,12 +84,7 @@ class Sweeping:
     def _sweep_store(self, store: str, legs: Sequence[OpenLeg], older_only: Collection[int]) -> Sequence[Outcome]:
         if store not in self.targets.session_stores:
             return [Outcome(LegState.REFUSED, f"{store} is no longer in the config")] * len(legs)
-        batch = [
-            EndSessions(
-                leg.planned.subject, leg.planned.portals, leg.intended_at if leg.leg_id in older_only else None
-            )
-            for leg in legs
-        ]
+        batch = [_ending(leg, older_only=leg.leg_id in older_only) for leg in legs]
         try:
             return self.targets.session_stores[store].close(batch)
         except TargetUnreachable as error:
@@ -108,13 +103,29 @@ class _Tally:
     def outcome(self, leg: OpenLeg, came_back: Collection[int], doors: Collection[str]) -> Outcome:
         """Say what came of a leg. Closed is said only of what a last sweep found clean, with every door closed."""
         count = self.ended[leg.leg_id]
-        if leg.leg_id in self.failed:
-            return replace(self.failed[leg.leg_id], ended=count)
+        failed = self.failed.get(leg.leg_id)
+        # While a door is open, a time after which sessions are over is no end: a new one may begin.
+        if failed and not (failed.state is LegState.EFFECTIVE_BY and leg.key in doors):
+            return replace(failed, ended=count)
         if leg.key in doors:
             return Outcome(LegState.INTENDED, "swept; swept again when the last door is closed", ended=count)
         if leg.leg_id in came_back:
             return Outcome(LegState.INTENDED, "sessions keep coming back: raise settle_seconds", ended=count)
         return Outcome(LegState.CLOSED if count else LegState.ALREADY_CLOSED, f"{count} sessions ended", ended=count)
+
+
+def _ending(leg: OpenLeg, *, older_only: bool) -> EndSessions:
+    """Say whose sessions end, and in words for a store where somebody else has to act."""
+    return EndSessions(
+        leg.planned.subject,
+        leg.planned.portals,
+        leg.intended_at if older_only else None,
+        code=leg.code,
+        name=leg.name,
+        contact_type=", ".join(leg.contact_types),
+        requested_by=leg.operator,
+        reference=f"{leg.leg_id}-{leg.intended_at:%Y%m%d%H%M%S}",
+    )
 
 
 def _by_store(legs: Iterable[OpenLeg]) -> Iterable[tuple[str, list[OpenLeg]]]:

@@ -22,7 +22,9 @@ def connector(school: School, *words: str) -> "subprocess.CompletedProcess[str]"
 def test_every_row_of_the_sample_is_decided_as_expected(built: School, tmp_path: Path) -> None:
     status, memberships = tmp_path / "status.json", tmp_path / "memberships.json"
     status.write_text(connector(built, "status", "--format", "json", "--as-of", AS_OF).stdout, encoding="ascii")
-    memberships.write_text(connector(built, "--as-of", AS_OF, "--format", "json", "memberships").stdout, encoding="ascii")
+    memberships.write_text(
+        connector(built, "--as-of", AS_OF, "--format", "json", "memberships").stdout, encoding="ascii"
+    )
 
     compared = subprocess.run(
         [sys.executable, str(SAMPLE / "compare.py"), str(SAMPLE), str(status), str(memberships)],
@@ -40,7 +42,18 @@ def test_the_document_of_status_has_the_promised_shape(built: School) -> None:
 
     assert set(document) == {"as_of", "counts", "identities"}
     assert document["as_of"] == AS_OF
-    wanted = ["person_id", "code", "name", "username", "status", "reasons", "holds", "legs", "open_outside_scope", "evidence"]
+    wanted = [
+        "person_id",
+        "code",
+        "name",
+        "username",
+        "status",
+        "reasons",
+        "holds",
+        "legs",
+        "open_outside_scope",
+        "evidence",
+    ]
     assert all(list(identity) == wanted for identity in document["identities"])
     legs = {frozenset(identity["legs"]) for identity in document["identities"]}
     assert legs == {frozenset(["disable_directory", "clear_credential", "disable_member", "end_sessions"])}

@@ -41,9 +41,30 @@ def test_a_kept_plan_can_be_shown_with_its_approval(school: School) -> None:
 def test_the_document_of_a_plan_has_the_promised_shape(school: School) -> None:
     plan = school.read("plan")
 
-    assert {"plan_id", "digest", "as_of", "pending", "revocations", "additions", "objections", "unread", "warnings"} == set(plan)
+    assert {
+        "plan_id",
+        "digest",
+        "as_of",
+        "pending",
+        "revocations",
+        "additions",
+        "objections",
+        "unread",
+        "warnings",
+    } == set(plan)
     row = plan["revocations"][0]
-    assert {"person_id", "code", "name", "username", "reasons", "holds", "legs", "evidence", "urgent", "applies"} <= set(row)
+    assert {
+        "person_id",
+        "code",
+        "name",
+        "username",
+        "reasons",
+        "holds",
+        "legs",
+        "evidence",
+        "urgent",
+        "applies",
+    } <= set(row)
     assert set(row["legs"][0]) == {"kind", "target", "subject", "withheld", "unread"}
     assert set(plan["objections"][0]) == {"label", "text", "fix", "commands", "waived"}
     assert plan["pending"] == 31
@@ -167,22 +188,24 @@ def test_changes_are_those_since_the_accepted_run(closed: School) -> None:
 
 
 def test_what_is_still_open_ends_a_run_with_4_and_can_be_resumed(school: School) -> None:
-    plan_id = school.read("plan")["plan_id"]
-    school.typed("approve", plan_id, "--waive", "first-run")
     sessions = school.folder / "sessions.sqlite"
     hidden = sessions.rename(school.folder / "away.sqlite")
+    plan_id = school.read("plan")["plan_id"]
+    school.typed("approve", plan_id, "--waive", "first-run")
 
     broken = school.typed("run")
     pending = school.typed("plan", "--check").code
     shown = school.typed("resume", "--dry-run")
     hidden.rename(sessions)
+
     resumed = school.typed("resume")
 
     assert broken.code == 4, broken
     assert "To try now: connector resume" in broken.out
     assert pending == 4
     assert (shown.code, resumed.code) == (2, 0)
-    assert school.typed("plan", "--check").code == 0
+    assert school.typed("plan", "--check").code == 2  # a session nobody could see before
+    assert school.typed("run").code == school.typed("plan", "--check").code == 0
 
 
 def test_what_is_open_can_be_given_up_by_name(school: School) -> None:

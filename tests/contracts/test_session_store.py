@@ -1,4 +1,4 @@
-"""The SessionStore contract against Redis (JSON, msgpack) and SQL (SQLite, PostgreSQL)."""
+"""The SessionStore contract against Redis (JSON, msgpack, Spring), SQL and Django (SQLite, PostgreSQL)."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -14,11 +14,15 @@ import msgpack
 import pytest
 import sqlalchemy as sa
 
+from connector.adapters.django_sessions import DjangoSessionStore, DjangoSettings
 from connector.adapters.redis_sessions import RedisSessionStore, RedisSettings
 from connector.adapters.session_values import Format
+from connector.adapters.spring_sessions import SpringRedisSessionStore, SpringRedisSettings
 from connector.adapters.sql_sessions import SessionColumns, SqlSessionSettings, SqlSessionStore
-from connector.interfaces import Site
+from connector.interfaces import Secret, Site
 from connector.model import SessionKey
+from tests.adapters.django_table import DJANGO_KEY, DjangoTable
+from tests.adapters.spring_redis import SpringWrite, in_java, in_json, put_spring_session, spring_session_ids
 from tests.contracts.session_store import NOON, Bench, SessionStoreContract
 from tests.servers import free_port
 from tests.servers.postgres import PostgresServer
@@ -89,11 +93,56 @@ def redis_bench(request: pytest.FixtureRequest, site: Site, form: Format) -> Ben
     return Bench(store(), store, put, lambda: {key.decode() for key in client.scan_iter()}, away)
 
 
+def spring_bench(request: pytest.FixtureRequest, site: Site, write: SpringWrite) -> Bench:
+    database: RedisDatabase = request.getfixturevalue("redis_database")
+    client = database.server.client(database.number)
+
+    def store(user_key: SessionKey = SessionKey.USERNAME, url: str = database.url) -> SpringRedisSessionStore:
+        settings = SpringRedisSettings(url, portal_attribute="portal", user_key=user_key)
+        return SpringRedisSessionStore("web", settings, site)
+
+    def put(user: str, portal: str = "engage", created_at: datetime | None = NOON) -> str:
+        return put_spring_session(client, write, user, portal=portal, created_at=created_at)
+
+    def away() -> SpringRedisSessionStore:
+        return store(url=f"redis://127.0.0.1:{free_port()}")
+
+    return Bench(store(), store, put, lambda: spring_session_ids(client), away)
+
+
+def django_bench(url: str, offline_url: str, site: Site) -> Bench:
+    site.path("django.key").write_text(DJANGO_KEY)
+    table = DjangoTable(url)
+
+    def store(user_key: SessionKey = SessionKey.USERNAME, url: str = url) -> DjangoSessionStore:
+        settings = DjangoSettings(url, Secret(file="django.key"), portal_path="portal", created_path="made")
+        return DjangoSessionStore("web", replace(settings, user_key=user_key), site)
+
+    def put(user: str, portal: str = "engage", created_at: datetime | None = NOON) -> str:
+        return table.put({"_auth_user_id": user, "portal": portal, "made": created_at and created_at.isoformat()})
+
+    return Bench(store(), store, put, table.ids, lambda: store(url=offline_url))
+
+
+def django_sqlite_bench(_request: pytest.FixtureRequest, site: Site) -> Bench:
+    return django_bench(f"sqlite:///{site.path('web.sqlite')}", "sqlite:///missing.sqlite", site)
+
+
+def django_postgres_bench(request: pytest.FixtureRequest, site: Site) -> Bench:
+    server: PostgresServer = request.getfixturevalue("postgres")
+    offline = f"postgresql://postgres@127.0.0.1:{free_port()}/web"
+    return django_bench(server.create_database(), offline, site)
+
+
 BENCHES: dict[str, Callable[[pytest.FixtureRequest, Site], Bench]] = {
     "redis json": partial(redis_bench, form="json"),
     "redis msgpack": partial(redis_bench, form="msgpack"),
+    "spring redis, Java serialization": partial(spring_bench, write=in_java),
+    "spring redis, JSON": partial(spring_bench, write=in_json),
     "sql on SQLite": sqlite_bench,
     "sql on PostgreSQL": postgres_bench,
+    "django on SQLite": django_sqlite_bench,
+    "django on PostgreSQL": django_postgres_bench,
 }
 
 

@@ -59,7 +59,7 @@ class Command:
         command = [sys.executable, "-m", "connector", "--config", str(self.config), "--as-of", self.as_of, *words]
         environment = {**os.environ, "NO_COLOR": "1", **self.environment}
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
             env=environment, cwd=Path(__file__).parents[2],
         )  # fmt: skip
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +14,10 @@ from tests.e2e.command import Command
 from tests.e2e.embedded import EmbeddedSchool
 from tests.e2e.families import families, leavers
 from tests.e2e.line import Line, line_to
-from tests.e2e.scenes import Scene, new_tag
+from tests.e2e.scenes import Evening, Scene, new_tag
 from tests.e2e.systems import ActiveDirectory, Cache, Database, OpenLdap, write_csv
 from tests.servers.postgres import PostgresServer
-from tests.servers.redis import RedisDatabase
+from tests.servers.redis import RedisDatabase, RedisServer
 from tests.servers.samba import SambaDc
 from tests.servers.slapd import Slapd
 
@@ -24,31 +25,48 @@ AdScene = Scene[ActiveDirectory, Cache]
 SqlScene = Scene[OpenLdap, Database]
 
 
-@pytest.fixture
-def ad_school(tmp_path: Path, samba: SambaDc, postgres: PostgresServer, redis_database: RedisDatabase) -> AdScene:
+@pytest.fixture(scope="module")
+def ad_evening(
+    tmp_path_factory: pytest.TempPathFactory, samba: SambaDc, postgres: PostgresServer, redis_server: RedisServer
+) -> Evening[AdScene]:
+    """A school on Active Directory after its first run: to be looked at, never changed."""
+    folder = tmp_path_factory.mktemp("evening")
+    return evening_of(ad_scene(folder, samba, postgres, RedisDatabase(redis_server, 0)))
+
+
+@pytest.fixture(scope="module")
+def sql_evening(tmp_path_factory: pytest.TempPathFactory, slapd: Slapd, postgres: PostgresServer) -> Evening[SqlScene]:
+    """A school on OpenLDAP and SQL alone after its first run: to be looked at, never changed."""
+    return evening_of(sql_scene(tmp_path_factory.mktemp("evening"), slapd, postgres))
+
+
+def evening_of(scene: Any) -> Evening[Any]:
+    """Plan, approve, plan, run, plan, run; keep what stood before, and what a shell saw."""
+    before = scene.portal.members(), scene.sessions.session_ids(), scene.open_accounts()
+    codes = [scene.connector("plan", "--check").code]
+    scene.connector.approve_first_run()
+    codes += [scene.connector(*words).code for words in (("plan", "--check"), ("run",), ("plan", "--check"))]
+    return Evening(scene, tuple(codes), *before)
+
+
+def ad_scene(folder: Path, samba: SambaDc, postgres: PostgresServer, redis_database: RedisDatabase) -> AdScene:
     """CSV export, PostgreSQL portal, Active Directory, Redis sessions, the journal in a file."""
     school = families(new_tag())
     database, cache = Database.made_by(postgres), Cache(redis_database)
     directory = ActiveDirectory.made_by(samba, school.accounts)
-    write_csv(school, tmp_path / "admin")
+    write_csv(school, folder / "admin")
     database.write_members(school.members)
     cache.write_sessions(school.sessions)
     config = configs.write_config(
-        tmp_path, configs.apply_section(), configs.journal_section(), configs.CSV, configs.portal_sections(database),
+        folder, configs.apply_section(), configs.journal_section(), configs.CSV, configs.portal_sections(database),
         configs.active_directory_section(directory), configs.redis_section(cache),
     )  # fmt: skip
     command = Command(config, {"DIRECTORY_PASSWORD": samba.admin_password})
     return Scene(school, database, cache, directory, command)
 
 
-@pytest.fixture
-def sql_school(tmp_path: Path, slapd: Slapd, postgres: PostgresServer) -> SqlScene:
-    """People, portal, sessions and journal in PostgreSQL, accounts in OpenLDAP."""
-    return sql_scene(tmp_path, slapd, postgres)
-
-
 def sql_scene(folder: Path, slapd: Slapd, postgres: PostgresServer) -> SqlScene:
-    """Build that school on these servers."""
+    """People, portal, sessions and journal in PostgreSQL, accounts in OpenLDAP."""
     school = families(new_tag())
     database, journal = Database.made_by(postgres), Database.made_by(postgres)
     directory = OpenLdap.made_by(slapd, school.accounts)
@@ -91,7 +109,11 @@ def lined_school(
             write_csv(school, tmp_path / "admin")
             database.write_members(school.members)
             cache.write_sessions(school.sessions)
-            servers = ((slapd.host, slapd.port), ("127.0.0.1", postgres.port), ("127.0.0.1", redis_database.server.port))
+            servers = (
+                (slapd.host, slapd.port),
+                ("127.0.0.1", postgres.port),
+                ("127.0.0.1", redis_database.server.port),
+            )
             ldap, portal, redis = (stack.enter_context(line_to(*server)) for server in servers)
             config = configs.write_config(
                 tmp_path, configs.apply_section(**apply), configs.journal_section(), configs.CSV,

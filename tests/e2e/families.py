@@ -11,7 +11,7 @@ CLOSED = ("bert", "cara", "dora", "emil", "fred", "jana.old", "kurt")
 """Who loses account, credential and sessions."""
 
 CLOSED_BUT_FOR_THE_ACCOUNT = ("ivan", "lara", "mona")
-"""Whose credential and sessions go: Ivan's account is outside the managed OUs, Lara's is closed already, Mona is staff."""
+"""Whose credential and sessions go: Ivan's account is outside the managed OUs, Lara's closed already, Mona is staff."""
 
 STANDING = ("anna", "gwen", "gina", "hugo", "jana.new")
 """Who keeps everything: entitled (the first two and the last), or waiting for a person."""
@@ -69,6 +69,10 @@ class School:
     def username(self, who: str) -> str:
         """Give somebody's username."""
         return f"{who}.{self.tag}"
+
+    def account(self, who: str) -> Account:
+        """Give somebody's account."""
+        return next(account for account in self.accounts if account.who == who)
 
     def code(self, who: str) -> str:
         """Give somebody's contact code."""

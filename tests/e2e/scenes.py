@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from connector.app import open_journal
 from connector.config import load
+from connector.journal_key import open_journal
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import StoredLeg
 from tests.e2e.command import Command
@@ -57,6 +57,20 @@ class Scene(Generic[D, S]):
         with self.journal() as journal:
             found = journal.revocations(person_key=self.school.ids[who])
         return {leg.planned.kind.value: leg for leg in found[0].legs}
+
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class Evening(Generic[C]):
+    """A scene after `plan --check`, approval, `plan --check`, `run`, `plan --check`, and what stood before them."""
+
+    scene: C
+    codes: tuple[int, ...]
+    members_before: dict[tuple[str, str], tuple[object, ...]]
+    sessions_before: set[str]
+    open_before: set[str]
 
 
 @contextmanager

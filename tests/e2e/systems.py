@@ -1,13 +1,13 @@
 """Fills real systems with a school: CSV files or PostgreSQL for its people, a portal's table, sessions, accounts.
 
-Reads them back beside the connector, with drivers of its own, so that nothing is believed because the connector says so.
+Reads them back beside the connector, with drivers of its own: nothing is believed because the connector says so.
 """
 
 import csv
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -100,7 +100,8 @@ class Database:
         """Make the table of sessions."""
         with self.server.connect(self.name) as connection, connection.cursor() as cursor:
             cursor.execute(
-                "CREATE TABLE sessions (session_id text PRIMARY KEY, portal text, username text, created_at timestamptz)"
+                "CREATE TABLE sessions (session_id text PRIMARY KEY, portal text, username text, "
+                "created_at timestamptz)"
             )
             cursor.executemany(
                 "INSERT INTO sessions VALUES (%s, %s, %s, %s)",
@@ -215,6 +216,7 @@ class OpenLdap:
     base: str
     managed: str
     keepers: str = ""
+    dns: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def made_by(cls, server: Slapd, accounts: Sequence[Account]) -> "OpenLdap":
@@ -231,7 +233,7 @@ class OpenLdap:
 
     def open_usernames(self, usernames: Sequence[str]) -> set[str]:
         """Give those whose password still works."""
-        return {name for name in usernames if self.server.bind_works(self._named(name), USER_PASSWORD)}
+        return {name for name in usernames if self.server.bind_works(self.dns[name], USER_PASSWORD)}
 
     def locked(self) -> int:
         """Count the accounts in the managed OU that are closed."""
@@ -247,12 +249,8 @@ class OpenLdap:
         """Change an account beside the connector."""
         self.server.modify(self.dn(account), {attribute: [("MODIFY_REPLACE", [value])]})
 
-    def _named(self, username: str) -> str:
-        with self.server.admin() as connection:
-            connection.search(self.base, f"(uid={username})", attributes=["1.1"])
-            return str(connection.response[0]["dn"])
-
     def _add(self, account: Account, connection: object) -> None:
+        self.dns[account.username] = self.dn(account)
         attributes = {
             "objectClass": "inetOrgPerson", "cn": account.username, "sn": account.username, "uid": account.username,
             "userPassword": USER_PASSWORD, "employeeNumber": account.employee_id,

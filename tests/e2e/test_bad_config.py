@@ -8,7 +8,7 @@ from tests.e2e.test_bad_files import refused
 _PASSWORD = "correct-horse-battery"
 
 BROKEN = {
-    "a key misspelt": ("max_revocations =", "max_revocation =", ("'max_revocation'", "Did you mean 'max_revocations'?")),
+    "a key misspelt": ("max_revocations =", "max_revocation =", ("'max_revocation'", "mean 'max_revocations'?")),
     "a section misspelt": ("[limits]", "[limit]", ("'limit'", "Did you mean 'limits'?")),
     "a key of the portal misspelt": ('table = "members"', 'tabel = "members"', ("[portals.", "Did you mean 'table'?")),
     "a column word misspelt": ('username = "username"', 'user_name = "username"', ("username",)),

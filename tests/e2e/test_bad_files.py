@@ -87,11 +87,19 @@ BROKEN = {
     "relationships that break off in a row": (cut_off("relationships"), ("relationships.csv", "line")),
     "people that break off in a row": (cut_off("people"), ("people.csv", "line")),
     "one person_id twice": (edited("people", r"^1009,", "1003,"), ("people.csv", "1003", "line")),
-    "a date that is none": (edited("enrolments", r"2024-01-30", "2024-02-30"), ("enrolments.csv", "2024-02-30", "line 2")),
-    "a date the American way": (edited("enrolments", r"2024-01-30", "1/30/2024"), ("enrolments.csv", "1/30/2024", "YYYY-MM-DD")),
-    "a relationship to nobody": (edited("relationships", r"^1003,1005,", "1003,9999999,"), ("relationships.csv", "9999999", "line 2")),
+    "a date that is none": (
+        edited("enrolments", r"2024-01-30", "2024-02-30"), ("enrolments.csv", "line 2", "2024-02-30"),
+    ),
+    "a date the American way": (
+        edited("enrolments", r"2024-01-30", "1/30/2024"), ("enrolments.csv", "1/30/2024", "YYYY-MM-DD"),
+    ),
+    "a relationship to nobody": (
+        edited("relationships", r"^1003,1005,", "1003,9999999,"), ("relationships.csv", "line 2", "9999999"),
+    ),
     "a status nobody knows": (edited("people", r",active,", ",actve,"), ("people.csv", "actve", "active")),
-    "a restriction that is neither yes nor no": (edited("relationships", r",no,", ",maybe,"), ("relationships.csv", "maybe")),
+    "a restriction that is neither yes nor no": (
+        edited("relationships", r",no,", ",maybe,"), ("relationships.csv", "line 2", "maybe"),
+    ),
     "no people file": (removed("people"), ("people",)),
 }  # fmt: skip
 

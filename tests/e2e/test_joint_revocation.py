@@ -1,114 +1,129 @@
 """The main job on real servers: found, approved, closed everywhere together, proven, and nothing else touched."""
 
+from typing import Any
 
 from connector.model import Account, LegState, Member
 from tests.e2e.conftest import AdScene, SqlScene
 from tests.e2e.families import CLOSED, CLOSED_BUT_FOR_THE_ACCOUNT, STANDING
-
+from tests.e2e.scenes import Evening
 
 _CLOSED_MEMBER = (None, None, "disabled")
+_ALL_CLOSED = (*CLOSED, *CLOSED_BUT_FOR_THE_ACCOUNT)
 
 
-def approve_and_run(scene: AdScene | SqlScene) -> None:
-    scene.connector.approve_first_run()
-    ran = scene.connector("run")
-    assert ran.code == 0, ran
+def members_changed(evening: Evening[Any]) -> set[tuple[str, str]]:
+    """Give the members that are not what they were."""
+    now = evening.scene.portal.members()
+    return {key for key, member in evening.members_before.items() if now[key] != member}
 
 
-def test_a_first_plan_is_stopped_then_approved_then_applied_then_there_is_nothing_to_do(ad_school: AdScene) -> None:
-    connector = ad_school.connector
-    codes = [connector("plan", "--check").code]
-    connector.approve_first_run()
-
-    codes += [connector(*words).code for words in (("plan", "--check"), ("run",), ("plan", "--check"), ("run",))]
-
-    assert codes == [3, 2, 0, 0, 0]
-
-
-def test_accounts_credentials_and_sessions_of_those_who_left_are_gone_in_active_directory_and_redis(
-    ad_school: AdScene,
+def test_a_first_plan_is_stopped_then_approved_then_applied_then_there_is_nothing_to_do(
+    ad_evening: Evening[AdScene],
 ) -> None:
-    school, before = ad_school.school, ad_school.open_accounts()
-    keys_before = ad_school.sessions.keys()
-
-    approve_and_run(ad_school)
-
-    gone = school.usernames(CLOSED)
-    assert {ad_school.directory.signs_in(name) for name in gone} == {"533"}
-    assert ad_school.open_accounts() == before - gone
-    assert {ad_school.member(who) for who in (*CLOSED, *CLOSED_BUT_FOR_THE_ACCOUNT)} == {_CLOSED_MEMBER}
-    ended = {f"engage-{who}" for who in (*CLOSED, *CLOSED_BUT_FOR_THE_ACCOUNT)}
-    assert ad_school.sessions.session_ids() == {s.session_id for s in school.sessions} - ended
-    assert ad_school.sessions.keys() == keys_before - len(ended)
+    assert ad_evening.codes == (3, 2, 0, 0)
 
 
-def test_who_is_entitled_or_waits_for_a_person_keeps_everything(ad_school: AdScene) -> None:
-    before = {who: ad_school.member(who) for who in STANDING}
+def test_passwords_of_closed_accounts_are_answered_with_data_533_and_all_others_still_work(
+    ad_evening: Evening[AdScene],
+) -> None:
+    scene = ad_evening.scene
+    gone = scene.school.usernames(CLOSED)
 
-    approve_and_run(ad_school)
-
-    assert {who: ad_school.member(who) for who in STANDING} == before
-    assert ad_school.open_accounts() >= ad_school.school.usernames(STANDING)
-    assert ad_school.sessions.session_ids() >= {f"engage-{who}" for who in STANDING}
-
-
-def test_staff_whose_child_has_left_keep_account_faculty_membership_and_faculty_session(ad_school: AdScene) -> None:
-    faculty_before = ad_school.member("mona", "faculty")
-
-    approve_and_run(ad_school)
-
-    assert ad_school.member("mona", "faculty") == faculty_before
-    assert ad_school.member("mona") == _CLOSED_MEMBER
-    assert ad_school.directory.signs_in(ad_school.school.username("mona")) == ""
-    assert {s for s in ad_school.sessions.session_ids() if s.endswith("mona")} == {"faculty-mona"}
+    assert {scene.directory.signs_in(name) for name in gone} == {"533"}
+    assert scene.open_accounts() == ad_evening.open_before - gone
+    assert scene.school.usernames((*STANDING, "ivan", "mona")) <= ad_evening.open_before - gone
 
 
-def test_the_journal_holds_every_effect_with_before_and_after(ad_school: AdScene) -> None:
-    approve_and_run(ad_school)
+def test_credentials_of_those_who_left_are_gone_from_postgresql_and_no_other_member_is_changed(
+    ad_evening: Evening[AdScene],
+) -> None:
+    scene = ad_evening.scene
 
-    directory, credential, sessions = (ad_school.legs("bert")[kind] for kind in ("directory", "credential", "sessions"))
-    assert {leg.state for leg in (directory, credential, sessions)} == {LegState.CLOSED}
+    assert {scene.member(who) for who in _ALL_CLOSED} == {_CLOSED_MEMBER}
+    assert members_changed(ad_evening) == {("engage", scene.school.ids.get(who, f"gone-{who}")) for who in _ALL_CLOSED}
+
+
+def test_sessions_of_those_who_left_are_gone_from_redis_and_every_other_key_stands(
+    ad_evening: Evening[AdScene],
+) -> None:
+    scene = ad_evening.scene
+    kept = ad_evening.sessions_before - {f"engage-{who}" for who in _ALL_CLOSED}
+
+    assert scene.sessions.session_ids() == kept
+    assert kept == {*(f"engage-{who}" for who in STANDING), "faculty-mona", "engage-visitor"}
+    assert scene.sessions.keys() == len(kept) + 1  # and the key that is no session
+
+
+def test_staff_whose_child_has_left_keep_account_faculty_membership_and_faculty_session(
+    ad_evening: Evening[AdScene],
+) -> None:
+    scene = ad_evening.scene
+
+    assert scene.member("mona") == _CLOSED_MEMBER
+    assert scene.member("mona", "faculty") == ad_evening.members_before["faculty", scene.school.ids["mona"]]
+    assert scene.directory.signs_in(scene.school.username("mona")) == ""
+    assert {s for s in scene.sessions.session_ids() if s.endswith("mona")} == {"faculty-mona"}
+
+
+def test_the_journal_holds_every_effect_with_before_and_after(ad_evening: Evening[AdScene]) -> None:
+    legs = ad_evening.scene.legs("bert")
+
+    directory, credential, sessions = (legs[kind] for kind in ("directory", "credential", "sessions"))
+    assert {leg.state for leg in legs.values()} == {LegState.CLOSED}
     assert isinstance(directory.before, Account)
     assert isinstance(directory.after, Account)
     assert (directory.before.state, directory.after.state) == ("512", "514")
     assert isinstance(credential.before, Member)
     assert isinstance(credential.after, Member)
-    assert credential.before.credential_lives
-    assert not credential.after.credential_lives
+    assert (credential.before.credential_lives, credential.after.credential_lives) == (True, False)
     assert sessions.ended == 1
 
 
-def test_a_second_run_sends_nothing_to_anybody(ad_school: AdScene) -> None:
-    approve_and_run(ad_school)
-    before, version = ad_school.everything(), changes_of(ad_school)
+def test_the_account_outside_the_managed_ous_is_shown_as_still_open(ad_evening: Evening[AdScene]) -> None:
+    identities = ad_evening.scene.connector("status", "--format", "json").document["identities"]
 
-    again = ad_school.connector("run")
+    (ivan,) = [row for row in identities if row["code"] == ad_evening.scene.school.code("ivan")]
+    assert ivan["open_outside_scope"] == [ad_evening.scene.directory.dn(ad_evening.scene.school.account("ivan"))]
+
+
+def test_a_second_run_sends_nothing_to_anybody(ad_evening: Evening[AdScene]) -> None:
+    scene = ad_evening.scene
+    before, versions = scene.everything(), versions_of(scene)
+
+    again = scene.connector("run")
 
     assert again.code == 0
-    assert ad_school.everything() == before
-    assert changes_of(ad_school) == version
-    with ad_school.journal() as journal:
+    assert scene.everything() == before
+    assert versions_of(scene) == versions
+    with scene.journal() as journal:
         assert {revocation.state for revocation in journal.revocations()} == {"done"}
         assert journal.verify_audit().ok
 
 
-def changes_of(scene: AdScene) -> list[object]:
+def versions_of(scene: AdScene) -> list[object]:
     """Give what Active Directory counts up with every write to an account."""
     return [scene.directory.server.read(scene.directory.dn(a), "uSNChanged") for a in scene.school.accounts]
 
 
-def test_the_same_is_closed_in_openldap_and_sql_with_the_journal_in_postgresql(sql_school: SqlScene) -> None:
-    school, connector, before = sql_school.school, sql_school.connector, sql_school.open_accounts()
-    codes = [connector("plan", "--check").code]
-    connector.approve_first_run()
+def test_the_same_is_closed_in_openldap_and_sql_with_the_journal_in_postgresql(
+    sql_evening: Evening[SqlScene],
+) -> None:
+    scene = sql_evening.scene
 
-    codes += [connector(*words).code for words in (("plan", "--check"), ("run",), ("plan", "--check"), ("run",))]
-
-    assert codes == [3, 2, 0, 0, 0]
-    assert sql_school.open_accounts() == before - school.usernames(CLOSED)
-    assert {sql_school.member(who) for who in (*CLOSED, *CLOSED_BUT_FOR_THE_ACCOUNT)} == {_CLOSED_MEMBER}
-    ended = {f"engage-{who}" for who in (*CLOSED, *CLOSED_BUT_FOR_THE_ACCOUNT)}
-    assert sql_school.sessions.session_ids() == {s.session_id for s in school.sessions} - ended
-    with sql_school.journal() as journal:
+    assert sql_evening.codes == (3, 2, 0, 0)
+    assert scene.open_accounts() == sql_evening.open_before - scene.school.usernames(CLOSED)
+    assert {scene.member(who) for who in _ALL_CLOSED} == {_CLOSED_MEMBER}
+    assert members_changed(sql_evening) == {("engage", scene.school.ids.get(who, f"gone-{who}")) for who in _ALL_CLOSED}
+    assert scene.sessions.session_ids() == sql_evening.sessions_before - {f"engage-{who}" for who in _ALL_CLOSED}
+    with scene.journal() as journal:
         assert {revocation.state for revocation in journal.revocations()} == {"done"}
         assert journal.verify_audit().ok
+
+
+def test_a_second_run_over_sql_alone_changes_nothing(sql_evening: Evening[SqlScene]) -> None:
+    before = sql_evening.scene.everything()
+
+    again = sql_evening.scene.connector("run")
+
+    assert again.code == 0
+    assert sql_evening.scene.everything() == before

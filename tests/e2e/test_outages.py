@@ -1,4 +1,4 @@
-"""Systems that are down, go down or change under a run: what can be closed is, the rest stays open and is finished later."""
+"""Systems that are down, go down or change under a run: what can be closed is, the rest is finished later."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,15 +8,13 @@ import pytest
 
 from connector.model import LegState
 from tests.e2e import configs
+from tests.e2e.cluster import Cluster, running_cluster
 from tests.e2e.command import Command, finish
 from tests.e2e.conftest import LinedSchools, sql_scene
 from tests.e2e.families import CLOSED
 from tests.e2e.line import line_to
-from tests.e2e.systems import Cache, Database, OpenLdap, write_csv
+from tests.e2e.systems import OpenLdap, write_csv
 from tests.ldap.builders import people_ldif
-from tests.e2e.cluster import Cluster, running_cluster
-from tests.servers.postgres import PostgresServer
-from tests.servers.redis import RedisDatabase
 from tests.servers.slapd import BASE, Slapd, running_slapd
 
 _CLOSED_MEMBER = (None, None, "disabled")
@@ -81,7 +79,7 @@ def test_redis_going_down_during_a_run_leaves_session_legs_open_and_resume_finis
 def test_an_account_changed_during_a_run_is_a_conflict_and_is_not_written_over(lined_school: LinedSchools) -> None:
     lined = lined_school(2)
     scene, connector = lined.scene, lined.scene.connector
-    account = next(a for a in scene.school.accounts if a.who == "p0")
+    account = scene.school.account("p0")
     connector.approve_first_run()
     lined.redis.hold()  # sessions are read last: whoever asks for them has read the directory
 
@@ -144,13 +142,14 @@ def crowd(tmp_path: Path) -> Iterator[Slapd]:
 
 @pytest.mark.parametrize("event", ["killed", "frozen"])
 def test_a_directory_that_dies_in_the_middle_of_its_pages_gives_no_decision_at_all(
-    event: str, crowd: Slapd, tmp_path: Path, postgres: PostgresServer, redis_database: RedisDatabase,
-    lined_school: LinedSchools,
-) -> None:  # fmt: skip
+    event: str, crowd: Slapd, tmp_path: Path, lined_school: LinedSchools
+) -> None:
     scene = lined_school(2).scene
     connector = scene.connector
     with line_to(crowd.host, crowd.port) as line:
-        section = configs.openldap_section(OpenLdap(crowd, BASE, BASE), line.port, "page_size = 100\nreceive_timeout = 2")
+        section = configs.openldap_section(
+            OpenLdap(crowd, BASE, BASE), line.port, "page_size = 100\nreceive_timeout = 2"
+        )
         config = configs.write_config(
             tmp_path, configs.apply_section(), configs.journal_section(), configs.CSV,
             configs.portal_sections(scene.portal), section, configs.redis_section(scene.sessions),

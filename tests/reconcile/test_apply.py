@@ -1,13 +1,13 @@
 """Effects: intended first, in order, each proven, none undone by the failure of another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from connector.errors import ConnectorError, RunInProgress, TargetUnreachable
-from connector.model import LegKind, LegState, MemberStatus
+from connector.model import CloseMember, LegKind, LegState, MemberStatus, Outcome
 from connector.reconcile.journal_values import ChangeKind, Direction, MembershipChange
 from tests.fakes import Trouble, WorklistPortal
 from tests.reconcile.build import FACULTY, TODAY, school
@@ -278,9 +278,7 @@ def test_what_closes_and_what_opens_at_one_target_are_never_sent_together(tmp_pa
     closing = next(r for r in nights.running().look(TODAY).plan.revocations if r.key == "ok1")
     applier = nights.applier()
     run = applier.run
-    open_again = nights.journal.intend(
-        run, "", [replace(row, legs=tuple(opening))], "alice", direction=Direction.OPEN
-    )
+    open_again = nights.journal.intend(run, "", [replace(row, legs=tuple(opening))], "alice", direction=Direction.OPEN)
     close = nights.journal.intend(run, "", [closing], "alice")
 
     left = applier.drive((*open_again, *close))
@@ -345,9 +343,14 @@ def test_a_leg_on_a_worklist_stays_open_until_the_portal_shows_it_and_is_not_pla
 
 def test_the_worklist_is_told_contact_code_contact_types_and_name(tmp_path: Path) -> None:
     nights = leaving(tmp_path)
-    portal = nights.portal(WorklistPortal("engage", nights.school.members))
-    seen = []
-    portal._close = lambda item: seen.append(item) or WorklistPortal._close(portal, item)  # type: ignore[method-assign,func-returns-value] # to look at what is asked
+    seen: list[CloseMember] = []
+
+    class Watched(WorklistPortal):
+        def close(self, batch: Sequence[CloseMember]) -> tuple[Outcome, ...]:
+            seen.extend(batch)
+            return super().close(batch)
+
+    nights.portal(Watched("engage", nights.school.members))
 
     nights.run()
 

@@ -25,7 +25,7 @@ def stuck(folder: Path, *down: str) -> Nights:
     nights = leaving(folder)
     systems = {"ad": nights.ad, "engage": nights.engage, "web": nights.web}
     for name in down:
-        systems[name].trouble.meanwhile = lambda name=name: setattr(systems[name].trouble, "down", True)  # type: ignore[misc] # mypy cannot type a lambda's defaults
+        systems[name].trouble.meanwhile = lambda name=name: setattr(systems[name].trouble, "down", True)
     nights.run()
     for name in down:
         systems[name].trouble.down = False
@@ -430,7 +430,9 @@ def test_an_open_addition_of_somebody_who_is_not_to_get_in_any_more_is_called_of
 
 def test_a_member_added_by_hand_needs_no_entitlement_to_be_added_at_the_second_try(tmp_path: Path) -> None:
     nights = settled(tmp_path, school().families(1).portal(FACULTY).person("guest"))
-    member = replace(nights.school.member("guest", "faculty").members.pop(), membership_type=MembershipType.MANUALLY_ADDED)
+    member = replace(
+        nights.school.member("guest", "faculty").members.pop(), membership_type=MembershipType.MANUALLY_ADDED
+    )
     applier = nights.applier()
     nights.portals["faculty"].trouble.lost_before = {"guest"}
     applier.change([MembershipChange(ChangeKind.ADD, "faculty", "guest", None, member)])

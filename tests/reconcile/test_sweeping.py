@@ -8,7 +8,7 @@ import pytest
 
 from connector.errors import ConnectorError
 from connector.model import LegState
-from connector.reconcile.journal_values import StoredLeg
+from connector.reconcile.journal_values import Run, StoredLeg
 from tests.reconcile.build import TODAY, school
 from tests.reconcile.nights import Nights, settled
 from tests.reconcile.test_apply import leaving
@@ -87,8 +87,13 @@ def test_a_door_in_conflict_keeps_the_sessions_leg_open_although_nobody_drives_i
 
 def test_a_login_racing_the_sweep_is_ended_by_the_next_sweep(tmp_path: Path) -> None:
     nights = leaving(tmp_path)
-    logins = [lambda: nights.school.session("ok0")]
-    nights.web.after_sweep = lambda: logins.pop()() if logins else None  # type: ignore[func-returns-value] # for its effect
+    logins = ["ok0"]
+
+    def sign_in_again() -> None:
+        if logins:
+            nights.school.session(logins.pop())
+
+    nights.web.after_sweep = sign_in_again
 
     result = nights.run()
 
@@ -156,13 +161,18 @@ def test_a_resumed_sweep_spares_sessions_that_began_after_the_intent_and_are_nob
     assert [s.session_id for s in nights.school.sessions if s.user == "uok0"] == ["new"]
 
 
-def test_the_lease_is_kept_while_it_settles(tmp_path: Path) -> None:
+def test_the_lease_is_kept_while_it_settles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nights = settled(tmp_path, school().families(2), settle_seconds=90)
     nights.school.leave("ok0")
     applier = nights.applier()
-    renewed = []
-    keep = applier.journal.renew
-    applier.journal.renew = lambda run, seconds: renewed.append(seconds) or keep(run, seconds)  # type: ignore[method-assign,func-returns-value] # to count it
+    renewed: list[float] = []
+    renew = nights.journal.renew
+
+    def counted(run: Run, seconds: float) -> Run:
+        renewed.append(seconds)
+        return renew(run, seconds)
+
+    monkeypatch.setattr(nights.journal, "renew", counted)
     row = nights.running().look(TODAY).plan.revocations[0]
 
     applier.revoke((row,), "")

@@ -1,0 +1,120 @@
+"""Tickets by e-mail: over verified TLS or not at all, one connection for all of them.
+
+A message carries an id made of its reference, so that one sent twice after a crash is seen to be the same.
+"""
+
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import formatdate
+from typing import Literal
+
+from connector.errors import ConfigError, SourceError, TargetUnreachable
+from connector.interfaces import Secret, Site
+
+_SECONDS = 30
+_PORTS = {"starttls": 587, "tls": 465}
+
+
+@dataclass(frozen=True, slots=True)
+class TicketMail:
+    """Where mail goes out, from whom and to whom. `port` 0 is the usual one: 587, with `tls` 465."""
+
+    host: str
+    sender: str
+    to: tuple[str, ...]
+    port: int = 0
+    tls: Literal["starttls", "tls"] = "starttls"
+    username: str = ""
+    password: Secret | None = None
+    ca_file: str = ""
+
+
+class Post:
+    """Sends tickets through one mail server."""
+
+    def __init__(self, name: str, mail: TicketMail, site: Site) -> None:
+        self._name = f"Session store {name}"
+        self._mail = mail
+        self._site = site
+        self._server = f"{mail.host}:{mail.port or _PORTS[mail.tls]}"
+        for address in (mail.sender, *mail.to):
+            _refuse_no_address(f"[session_stores.{name}.mail]", address)
+        if not mail.to or bool(mail.username) != (mail.password is not None):
+            raise ConfigError(
+                f"[session_stores.{name}.mail] is not complete.", "It needs to, and username and password together."
+            )
+
+    @contextmanager
+    def open(self) -> Iterator[smtplib.SMTP]:
+        """Give a connection that is verified and signed in. Raises TargetUnreachable, or SourceError where refused."""
+        try:
+            with self._connected() as smtp:
+                yield smtp
+        except ssl.SSLCertVerificationError as error:
+            raise TargetUnreachable(
+                f"{self._name}: the certificate of {self._server} cannot be verified ({error.verify_message}).",
+                "Check mail.host; mail.ca_file names an authority of your own.",
+            ) from error
+        except (smtplib.SMTPServerDisconnected, smtplib.SMTPConnectError) as error:
+            raise self._away(error) from error
+        except smtplib.SMTPResponseException as error:
+            if error.smtp_code < 500:  # noqa: PLR2004 - RFC 5321 4.2.1: 4yz is for now, 5yz for good
+                raise self._away(error) from error
+            raise self._refused(error) from error
+        except smtplib.SMTPException as error:
+            raise self._refused(error) from error
+        except OSError as error:
+            raise self._away(error) from error
+
+    def send(self, smtp: smtplib.SMTP, name: str, subject: str, text: str) -> None:
+        """Send one ticket."""
+        message = EmailMessage()
+        message["From"], message["To"] = self._mail.sender, ", ".join(self._mail.to)
+        message["Subject"], message["Date"] = subject, formatdate()
+        message["Message-ID"] = f"<{name}@{self._mail.sender.rpartition('@')[2]}>"  # RFC 5322 3.6.4
+        message.set_content(text)
+        smtp.send_message(message)
+
+    def _connected(self) -> smtplib.SMTP:
+        mail = self._mail
+        trust = ssl.create_default_context(cafile=str(self._site.path(mail.ca_file)) if mail.ca_file else None)
+        port = mail.port or _PORTS[mail.tls]
+        if mail.tls == "tls":
+            smtp: smtplib.SMTP = smtplib.SMTP_SSL(mail.host, port, timeout=_SECONDS, context=trust)
+        else:
+            smtp = smtplib.SMTP(mail.host, port, timeout=_SECONDS)
+        try:
+            if mail.tls == "starttls":
+                smtp.starttls(context=trust)  # RFC 3207 4: raises where the server does not offer it
+            if mail.password is not None:
+                smtp.login(mail.username, mail.password.reveal(self._site))
+        except BaseException:
+            smtp.close()
+            raise
+        return smtp
+
+    def _away(self, error: Exception) -> TargetUnreachable:
+        return TargetUnreachable(
+            f"{self._name}: the mail server {self._server} does not answer ({type(error).__name__}).",
+            "Check mail.host and mail.port. The ticket itself is written.",
+        )
+
+    def _refused(self, error: Exception) -> SourceError:
+        return SourceError(
+            f"{self._name}: the mail server {self._server} refused ({type(error).__name__}).",
+            "Check sender, recipients, user and password, and that it offers TLS. The ticket itself is written.",
+        )
+
+
+def _refuse_no_address(section: str, text: str) -> None:
+    try:
+        if Address(addr_spec=text).domain:
+            return
+    except (ValueError, IndexError, AttributeError):
+        pass
+    raise ConfigError(f"{section} {text!r} is no e-mail address.", "Write name@host, and nothing around it.")

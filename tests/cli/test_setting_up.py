@@ -1,0 +1,112 @@
+"""Beginning: a config that is never overwritten, a folder to try things in, operators whose secrets are shown once."""
+
+import tomllib
+from pathlib import Path
+
+import pyotp
+import pytest
+
+from tests.cli.builders import PASSWORD, SAMPLE, School, typed
+
+CHOSEN = (
+    "--school-name", "Harbour College", "--school-timezone", "Pacific/Auckland", "--admin-system", "csv",
+    "--admin-system-folder", "exports", "--portal", "worklist", "--directory", "ldif", "--sessions", "none",
+)  # fmt: skip
+
+
+def test_init_writes_a_commented_config_from_what_the_options_say(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "config.toml"
+
+    answer = typed("--config", str(path), "init", *CHOSEN)
+
+    text = path.read_text(encoding="utf-8")
+    written = tomllib.loads(text)
+    assert answer.code == 0, answer
+    assert f"connector --config {path} check" in answer.out
+    assert written["school"]["timezone"] == "Pacific/Auckland"
+    assert written["admin_system"]["folder"] == "exports"
+    assert "session_stores" not in written
+    assert text.count("#") > 20
+
+
+def test_init_never_overwrites_a_config(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("mine\n", encoding="utf-8")
+
+    answer = typed("--config", str(path), "init", *CHOSEN)
+
+    assert answer.code == 1
+    assert "is there already" in answer.err
+    assert path.read_text(encoding="utf-8") == "mine\n"
+
+
+def test_init_asks_at_a_terminal_for_what_was_not_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connector.cli.setting_up.is_interactive", lambda: True)
+    path = tmp_path / "config.toml"
+
+    answer = typed("--config", str(path), "init", *CHOSEN, answers="the/export.csv\nparents.ldif\n\n\n")
+
+    written = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert answer.code == 0, answer
+    assert written["portals"]["engage"]["export"] == "the/export.csv"
+    assert written["directories"]["export"]["file"] == "parents.ldif"
+    assert "password" not in answer.err.lower()
+
+
+def test_init_takes_no_password(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    url = "postgresql://reader:hunter2@db.school.example/admin"
+
+    answer = typed("--config", str(path), "init", "--admin-system", "sql", "--admin-system-url", url)
+
+    assert answer.code == 1
+    assert "hunter2" not in answer.err
+    assert not path.exists()
+
+
+def test_a_demo_folder_is_ready_to_run_and_never_built_over(tmp_path: Path) -> None:
+    out = tmp_path / "trial"
+
+    built = typed("demo", "--school", str(SAMPLE), "--out", str(out))
+    again = typed("demo", "--school", str(SAMPLE), "--out", str(out))
+    elsewhere = typed("demo", "--school", str(tmp_path), "--out", str(tmp_path / "other"))
+
+    assert (built.code, again.code, elsewhere.code) == (0, 1, 1)
+    assert School(out).typed("plan", "--check").code == 3
+    assert "already holds a school" in again.err
+    assert "admin/people.csv is missing" in elsewhere.err
+
+
+def test_check_says_what_is_wrong_and_ends_with_1(school: School) -> None:
+    good = school.typed("check")
+    (school.folder / "directory.ldif").write_text("no export at all", encoding="utf-8")
+
+    bad = school.typed("check")
+
+    assert (good.code, bad.code) == (0, 1)
+    assert "0 errors" in good.out
+    assert "directory.ldif, line 1" in bad.out
+    assert "1 error" in bad.out
+
+
+def test_operators_are_enrolled_listed_and_removed(school: School) -> None:
+    file = school.folder / "password.txt"
+    file.write_text(PASSWORD, encoding="utf-8")
+
+    enrolled = school.read("operator", "add", "grace", "--role", "SEC", "--password-file", str(file))
+
+    listed = school.typed("operator", "list")
+    removed = school.typed("operator", "remove", "grace")
+    assert pyotp.parse_uri(enrolled["address"]).secret == enrolled["secret"]
+    assert "grace" in listed.out
+    assert enrolled["secret"] not in listed.out
+    assert removed.code == 0
+    assert "Nobody is enrolled." in school.typed("operator", "list").out
+
+
+def test_a_short_password_is_not_taken(school: School) -> None:
+    refused = school.typed("operator", "add", "grace", answers="short\nshort\n")
+
+    assert refused.code == 1
+    assert "too short" in refused.err
+    assert "short\n" not in refused.out
