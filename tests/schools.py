@@ -129,7 +129,9 @@ def changed_surname(one: SchoolBuilder, dice: Random, number: str) -> None:
     one.student(f"s{number}")
     one.contact(f"a{number}", of=f"s{number}", ended_on=_some_day(dice), given_name="Ines", mobile="0400 1")
     one.doors(f"a{number}")
-    one.family(f"b{number}", of=f"s{number}", given_name=dice.choice(("Ines", "Ida")), mobile=dice.choice(("04001", "")))
+    one.family(
+        f"b{number}", of=f"s{number}", given_name=dice.choice(("Ines", "Ida")), mobile=dice.choice(("04001", ""))
+    )
 
 
 def wrong_username(one: SchoolBuilder, dice: Random, number: str) -> None:
@@ -146,7 +148,9 @@ def shared_mailbox(one: SchoolBuilder, dice: Random, number: str) -> None:
     mail = f"family{number}@mail.example"
     one.family(f"a{number}", email=mail).leaver(f"b{number}", email=mail)
     blank = dice.choice(("", "Cnobody"))
-    one.accounts[-1] = replace(one.accounts[-1], employee_id=blank, email=mail, username=dice.choice(("odd", f"ub{number}")))
+    one.accounts[-1] = replace(
+        one.accounts[-1], employee_id=blank, email=mail, username=dice.choice(("odd", f"ub{number}"))
+    )
 
 
 def mail_only(one: SchoolBuilder, dice: Random, number: str) -> None:
@@ -163,7 +167,9 @@ def restricted(one: SchoolBuilder, dice: Random, number: str) -> None:
         one.contact(f"a{number}", of=f"r{number}", contact_type=dice.choice(("Mother", "Uncle")))
     if dice.random() < 0.5:
         mine = one.people[f"a{number}"]
-        one.contact(f"b{number}", of=f"s{number}", family_name=mine.family_name, given_name=mine.given_name, email=mine.email)
+        one.contact(
+            f"b{number}", of=f"s{number}", family_name=mine.family_name, given_name=mine.given_name, email=mine.email
+        )
         one.doors(f"b{number}")
 
 
@@ -207,7 +213,9 @@ def gone(one: SchoolBuilder, dice: Random, number: str) -> None:
 
 def staff_parent(one: SchoolBuilder, dice: Random, number: str) -> None:
     one.leaver(f"a{number}").member(f"a{number}", "faculty").session(f"a{number}", "faculty")
-    one.role(f"a{number}", begins=dice.choice((None, TODAY)), ends=dice.choice((None, TODAY, TODAY - timedelta(days=1))))
+    one.role(
+        f"a{number}", begins=dice.choice((None, TODAY)), ends=dice.choice((None, TODAY, TODAY - timedelta(days=1)))
+    )
     if dice.random() < 0.5:
         one.student(f"s-a{number}")
 

@@ -177,4 +177,6 @@ def test_our_own_adapters_are_registered_the_way_anybodys_are() -> None:
     assert {"csv", "sql"} <= set(installed(Kind.ADMIN_SYSTEM))
     assert {"sql", "worklist"} <= set(installed(Kind.PORTAL))
     assert {"ldap", "ldif"} <= set(installed(Kind.DIRECTORY))
-    assert {"sql", "redis"} <= set(installed(Kind.SESSION_STORE))
+    assert {"sql", "redis", "spring_redis", "django", "keycloak", "graph", "okta", "ticket"} <= set(
+        installed(Kind.SESSION_STORE)
+    )

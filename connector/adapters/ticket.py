@@ -12,7 +12,7 @@ from pathlib import Path
 
 from connector.adapters.session_reading import unlisted_reading
 from connector.adapters.ticket_mail import Post, TicketMail
-from connector.adapters.ticket_text import Wording, ticket_name, ticket_subject, ticket_text
+from connector.adapters.ticket_text import Wording, ticket_name, ticket_prefix, ticket_subject, ticket_text
 from connector.adapters.worklist_file import replace_durably
 from connector.errors import ConnectorError, SourceError, TargetUnreachable
 from connector.interfaces import Site
@@ -123,13 +123,29 @@ class TicketSessionStore:
                 for index in unsent:
                     item = batch[index]
                     subject = ticket_subject(item, self._stem(item), self._settings.portal)
-                    post.send(smtp, self._stem(item), subject, self._ticket(item).read_text(encoding="utf-8"))
-                    replace_durably(self._sent_mark(item), datetime.now(UTC).isoformat().encode())
+                    post.send(smtp, self._stem(item), subject, self._text(item))
+                    self._mark_sent(item)
                     left.remove(index)
         except ConnectorError as error:
             state = LegState.UNREACHABLE if isinstance(error, TargetUnreachable) else LegState.REFUSED
             for index in left:
                 outcomes[index] = Outcome(state, f"{outcomes[index].detail}; not e-mailed: {error}")
+
+    def _text(self, item: EndSessions) -> str:
+        """Give the ticket as it was written, so that file and e-mail say the same."""
+        try:
+            return self._ticket(item).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{self._ticket(item)} cannot be read.", "Take it away; it is written again.") from error
+
+    def _mark_sent(self, item: EndSessions) -> None:
+        try:
+            replace_durably(self._sent_mark(item), datetime.now(UTC).isoformat().encode())
+        except OSError as error:
+            raise SourceError(
+                f"It went out, but {self._sent_mark(item)} cannot be written: it would go out again.",
+                "Check the folder.",
+            ) from error
 
     def _stem(self, item: EndSessions) -> str:
         return ticket_name(item, self._settings.portal)
@@ -156,7 +172,7 @@ class TicketSessionStore:
         return None
 
     def _waiting_finding(self) -> Finding:
-        waiting = sum(1 for _ in self._folder.glob(f"{self._settings.portal}-*.txt"))
+        waiting = sum(1 for _ in self._folder.glob(f"{ticket_prefix(self._settings.portal)}*.txt"))
         remedy = f"Have each authorised and handed in; put its confirmation into {self._confirmed}." if waiting else ""
         level = Level.WARNING if waiting else Level.OK
         return Finding(level, self._name, f"Tickets that wait for the vendor: {waiting:,}.", remedy)

@@ -25,9 +25,13 @@ class Wording:
 
 def ticket_name(item: EndSessions, portal: str) -> str:
     """Give the name of a request: for people, and the same however often one intent is driven."""
-    facts = "\0".join((portal, item.user, item.code, item.reference))
-    whom = re.sub(r"[^A-Za-z0-9]+", "-", item.code or item.user)[:40].strip("-") or "person"
-    return f"{portal}-{whom}-{hashlib.sha256(facts.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    facts = f"{portal}\0{item.user}\0{item.code}\0{item.reference}".encode("utf-8", "surrogatepass")
+    return f"{ticket_prefix(portal)}{_plain(item.code or item.user)}-{hashlib.sha256(facts).hexdigest()[:12]}"
+
+
+def ticket_prefix(portal: str) -> str:
+    """Give what the names of all requests of one portal begin with."""
+    return f"{_plain(portal)}-"
 
 
 def ticket_subject(item: EndSessions, name: str, portal: str) -> str:
@@ -62,6 +66,11 @@ def ticket_text(item: EndSessions, name: str, wording: Wording, asked_at: dateti
         f"{wording.confirmed_folder}. Until then this request counts as open.",
         "",
     ))  # fmt: skip
+
+
+def _plain(text: str) -> str:
+    """Give a text from outside as part of a file's name, on any system."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text)[:40].strip("-") or "x"
 
 
 def _line(text: str) -> str:

@@ -1,6 +1,7 @@
 """Verbs about members of one portal, each done only when somebody asks. A dry run unless somebody says --apply."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ from connector.reconcile.journal_values import ChangeKind, MembershipChange
 from connector.reconcile.judge import Judgement
 from connector.reconcile.membership import Action
 from connector.reconcile.membership_changes import changes_of_action, changes_of_additions
-from connector.reconcile.wording import counted
+from connector.reconcile.wording import counted, label_of
 
 OPEN = 4
 Found = tuple[Sequence[MembershipChange], Sequence[str]]
@@ -36,8 +37,12 @@ def _carry_out(call: Call, find: Callable[[Connector, Judgement], Found], *, app
         judgement = connector.look(call.as_of)
         changes, notes = find(connector, judgement)
         left = connector.change_members(changes, call.day(connector)) if apply and changes else ()
+    names = partial(label_of, judgement.decisions)
     done = "changed" if apply else "would change"
-    text: Parts = [heading(f"{counted(len(changes), 'membership')} {done}"), *(f"  {change_words(c)}" for c in changes)]
+    text: Parts = [
+        heading(f"{counted(len(changes), 'membership')} {done}"),
+        *(f"  {change_words(c, names(c.person_id))}" for c in changes),
+    ]
     document: dict[str, Any] = {
         "dry_run": not apply,
         "changes": [_change_document(c) for c in changes],
@@ -141,7 +146,8 @@ def _explicit(action: Action, text: str) -> Verb:
     def verb(call: Call, portal: str, include_manual: bool, apply: bool) -> int:
         def find(connector: Connector, judgement: Judgement) -> Found:
             plan = connector.action(judgement, action, portal, manually_added_too=include_manual)
-            notes = [f"Left out: {m.code or m.person_id} {m.name}: {why}" for m, why in plan.left_out]
+            names = partial(label_of, judgement.decisions)
+            notes = [f"Left out: {names(m.person_id)}: {why}" for m, why in plan.left_out]
             return changes_of_action(plan), notes
 
         return _carry_out(call, find, apply=apply)

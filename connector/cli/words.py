@@ -169,13 +169,13 @@ _CHANGING = {
 }
 
 
-def change_words(change: MembershipChange) -> str:
-    """Say one membership change."""
+def change_words(change: MembershipChange, label: str = "") -> str:
+    """Say one membership change; `label` names the person better than a portal does."""
     member = change.after or change.before
     code = member.code if member and member.code else change.person_id
     name = f" {member.name}" if member and member.name else ""
     status = f" ({change.after.status})" if change.kind is ChangeKind.ADD and change.after else ""
-    return f"{code}{name}: {_CHANGING[change.kind]} {change.portal}{status}"
+    return f"{label or code + name}: {_CHANGING[change.kind]} {change.portal}{status}"
 
 
 def sentence_parts(title: str, sentences: Iterable[str]) -> Parts:

@@ -64,9 +64,11 @@ def _most_shared(rows: Sequence[Revocation], changes: dict[str, list[Change]]) -
 
 
 def _changes(row: Revocation, before: School, now: School) -> list[Change]:
-    """Give what changed for one person between two readings."""
+    """Give what changed for one person between two readings; a record that is gone says all there is."""
     person_id = row.person_id or ""
     found = list(_person_changes(person_id, before, now))
+    if person_id not in now.people:
+        return found
     found += _flag_changes(person_id, before, now)
     found += _relationship_changes(person_id, before, now)
     found += _enrolment_changes(person_id, before, now)

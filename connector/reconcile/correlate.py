@@ -97,8 +97,7 @@ def correlate(snapshot: Snapshot, school: School, portals: Sequence[PortalRules]
     matches = [m for reading in snapshot.directories for m in _match_all(reading, school, usernames, memory)]
     of_person = grouped((m for m in matches if m.person_id), attrgetter("person_id"))
     members_of = grouped(members, attrgetter("person_id"))
-    matched = [(m.account, m.person_id) for m in matches]
-    sessions = session_owners(snapshot, Known(school, members, carriers, matched, through, memory))
+    sessions = session_owners(snapshot, Known(school, members, carriers, matches, through, memory))
     identities = _identities(school, members_of, of_person, sessions, _disputes(matches, of_person))
     orphans, unmanaged = _orphans(matches, sessions)
     claims = claims_of(school, portals, members_of, carriers, ((m.account, m.named) for m in matches))
@@ -122,8 +121,8 @@ def _identities(
     disputes: Mapping[str, str],
 ) -> Iterable[Identity]:
     """Give everybody whom the admin system, a portal, a directory or a session names."""
-    strangers = dict.fromkeys(k for k in chain(members_of, of_person, sessions) if k not in school.people)
-    for key in chain(school.people, (k for k in strangers if not k.startswith("account:"))):
+    strangers = set().union(members_of, of_person, sessions).difference(school.people)
+    for key in chain(school.people, sorted(k for k in strangers if not k.startswith("account:"))):
         members = _in_order(members_of.get(key, ()), _member_place)
         matched = _in_order(of_person.get(key, ()), _account_place)
         accounts = tuple([Linked(m.account, m.by) for m in matched if m.by])

@@ -80,12 +80,15 @@ def enable_objections(count: int, limits: Limits) -> tuple[Objection, ...]:
 def _portals_closed(plan: Plan, decisions: Decisions, night: Night, baseline: Baseline) -> Iterable[Objection]:
     """Object where over a share of a portal's enabled members is newly disabled, by us or by somebody else."""
     read = {p.name for p in decisions.scene.portals} - set(decisions.scene.unread_portals)
-    enabled = {(m.portal, m.person_id) for i in decisions.correlation.identities for m in i.members if m.enabled}
+    enabled: dict[str, set[str]] = {portal: set() for portal in baseline.enabled}
+    for member in (m for i in decisions.correlation.identities for m in i.members if m.portal in enabled):
+        if member.enabled:
+            enabled[member.portal].add(member.person_id)
     for portal, members in baseline.enabled.items():
         before = frozenset(members)
         planned = _disabled_by(plan.revocations, portal) & before
         closed_by_us = {p for name, p in night.memory.closed_members if name == portal}
-        gone = {p for p in before if (portal, p) not in enabled} - closed_by_us
+        gone = before - enabled[portal] - closed_by_us
         count, share = len(gone | planned), night.limits.max_portal_closed
         if portal in read and is_over(count, share, len(before)):
             urgent = _disabled_by((r for r in plan.revocations if r.urgent), portal) & before

@@ -26,6 +26,7 @@ from connector.reconcile.journal_register import Register
 from connector.reconcile.journal_runs import Runs
 from connector.reconcile.journal_snapshots import Snapshots
 from connector.reconcile.journal_store import Store
+from connector.reconcile.journal_trail import Trail
 
 
 class Journal:
@@ -42,6 +43,7 @@ class Journal:
         self._bind_people(People(store), Register(store))
         self._bind_effects(Claims(store), Legs(store), Changes(store))
         self._bind_past(Recall(store), Past(store))
+        self._bind_trail(Trail(store))
 
     @classmethod
     def open(
@@ -142,4 +144,10 @@ class Journal:
         self.who_closed = past.who_closed
         self.history = past.history
         self.events = past.events
-        self.verify_audit = past.verify_audit
+
+    def _bind_trail(self, trail: Trail) -> None:
+        self.audit_records = trail.records
+        self.seal_audit = trail.seal
+        self.checkpoints = trail.checkpoints
+        self.verify_audit = trail.verify
+        self.verify_sealed = trail.verify_sealed

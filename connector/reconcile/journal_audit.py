@@ -1,7 +1,7 @@
 """The audit chain: every record is signed over its predecessor with a key that is not in the database.
 
-A record changed, removed or moved breaks the chain from there on. The newest records can only be proven present by a
-head kept elsewhere. Nothing here opens a transaction; no secret, password or session id is ever put into a record.
+A record changed, removed or moved breaks the chain from there on; `journal_verify` walks it. Nothing here opens a
+transaction; no secret, password or session id is ever put into a record.
 """
 
 import hashlib
@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, RowMapping, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
-from connector.errors import JournalError
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import canonical
-from connector.reconcile.journal_values import AuditState, Event
+from connector.reconcile.journal_values import Event
 
 KEY_BYTES = 16
 """The shortest audit key that is taken, in bytes."""
@@ -55,7 +54,7 @@ def append(conn: Connection, key: bytes, head: Row[Any], now: datetime, notes: S
     rows, mac = [], head.mac
     for number, note in enumerate(notes, start=head.records + 1):
         row = _row(number, now, note)
-        mac = row["mac"] = _mac(key, mac, row)
+        mac = row["mac"] = link(key, mac, row)
         rows.append(row)
     conn.execute(insert(tables.audit), rows)
     conn.execute(update(tables.audit_head).values(records=head.records + len(rows), mac=mac))
@@ -75,66 +74,10 @@ def _row(number: int, now: datetime, note: Note) -> dict[str, Any]:
     }
 
 
-def _mac(key: bytes, previous: str, row: Mapping[str, Any]) -> str:
+def link(key: bytes, previous: str, row: Mapping[str, Any]) -> str:
+    """Give the chain value of a record (a row of `audit` but its `mac`) that follows the one with this chain value."""
     signed = {**row, "at": row["at"].isoformat(timespec="microseconds"), "previous": previous}
     return keyed(key, "audit", canonical(signed).encode())
-
-
-def verify(conn: Connection, key: bytes, head: str | None) -> AuditState:
-    """Walk the whole chain, and hold it against the head in the database and one kept elsewhere."""
-    kept_at, kept_mac = _split(head) if head else (0, START)
-    expected, mac = 1, START
-    query = select(*_SIGNED, tables.audit.c.mac).order_by(tables.audit.c.id)
-    with conn.execution_options(yield_per=5000).execute(query) as rows:
-        for row in rows.mappings():
-            if fault := _fault(key, expected, mac, row):
-                return _broken(expected, mac, fault)
-            mac = row["mac"]
-            if expected == kept_at and mac != kept_mac:
-                return _broken(expected, mac, f"record {expected} is not the one the given head was taken of")
-            expected += 1
-    return _ending(conn, expected - 1, mac, kept_at)
-
-
-_SIGNED = tuple(column for column in tables.audit.columns if column.name != "mac")
-
-
-def _fault(key: bytes, expected: int, previous: str, row: RowMapping) -> str:
-    if row["id"] != expected:
-        return f"record {expected} is missing; the next one is {row['id']}"
-    signed = {name: row[name] for name in row if name != "mac"}
-    if not hmac.compare_digest(_mac(key, previous, signed), row["mac"]):
-        return f"record {expected} was changed, moved, or written without the key"
-    return ""
-
-
-def _ending(conn: Connection, records: int, mac: str, kept_at: int) -> AuditState:
-    head = conn.execute(select(tables.audit_head)).one()
-    if records < kept_at:
-        return _broken(records + 1, mac, f"the given head counts {kept_at} records, and only {records} are here")
-    if (head.records, head.mac) != (records, mac):
-        return _broken(records + 1, mac, f"{head.records} records were written, and only {records} are here")
-    sentence = f"The audit trail holds: {records} records, each signed over the one before."
-    return AuditState(ok=True, records=records, head=f"{records}:{mac}", first_bad=None, sentence=sentence)
-
-
-def _broken(first_bad: int, mac: str, fault: str) -> AuditState:
-    sentence = (
-        f"The audit trail does not hold: {fault}. The {first_bad - 1} records before it are sound. "
-        "Somebody wrote to the journal's database by another way: compare it with a backup."
-    )
-    return AuditState(
-        ok=False, records=first_bad - 1, head=f"{first_bad - 1}:{mac}", first_bad=first_bad, sentence=sentence
-    )
-
-
-def _split(head: str) -> tuple[int, str]:
-    number, _, mac = head.partition(":")
-    if not number.isdecimal() or len(mac) != len(START):
-        raise JournalError(
-            f"{head!r} is not an audit head.", "Copy it whole from the report: number, colon, 64 digits."
-        )
-    return int(number), mac
 
 
 def history(conn: Connection, subject: str, limit: int) -> tuple[Event, ...]:

@@ -11,11 +11,11 @@ from connector.reconcile import journal_audit
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.journal_rows import stored_leg, stored_revocation
 from connector.reconcile.journal_store import Store, parts
-from connector.reconcile.journal_values import AuditState, Direction, Event, StoredLeg, StoredRevocation
+from connector.reconcile.journal_values import Direction, Event, StoredLeg, StoredRevocation
 
 
 class Past:
-    """Revocations with their before and after values; events; the audit chain."""
+    """Revocations with their before and after values; events."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -57,11 +57,6 @@ class Past:
         """Give the newest events of all, in the order they happened."""
         with self._store.reading() as conn:
             return journal_audit.newest(conn, limit)
-
-    def verify_audit(self, head: str | None = None) -> AuditState:
-        """Prove the audit chain, also against a head kept elsewhere. Raises JournalError where that is not a head."""
-        with self._store.reading() as conn:
-            return journal_audit.verify(conn, self._store.audit_key, head)
 
 
 def _of(person_key: str) -> ColumnElement[bool]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration this version knows."""
 
 NAMES = {
@@ -114,6 +114,20 @@ audit = Table(
     _text("text"),
     _text("detail"),
     _text("mac"),
+)
+
+# What was sealed and taken out of `audit`: the chain goes on from the newest of these.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    _number(),
+    Column("first_record", Integer, nullable=False),
+    Column("last_record", Integer, nullable=False),
+    _text("previous"),
+    _text("mac"),
+    _at("sealed_at"),
+    _text("operator"),
+    _text("signature"),
 )
 
 leases = Table(

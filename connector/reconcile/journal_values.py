@@ -249,6 +249,38 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One audit record as it was signed. `detail` is canonical JSON; `mac` is its link in the chain."""
+
+    number: int
+    at: datetime
+    kind: str
+    subject: str
+    person_id: str | None
+    operator: str
+    run_id: int | None
+    text: str
+    detail: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What stands for the records `first` to `last` once they are sealed and taken out of the journal.
+
+    `previous` is the chain value before the first of them, `mac` that of the last: the chain goes on from it.
+    """
+
+    first: int
+    last: int
+    previous: str
+    mac: str
+    sealed_at: datetime
+    operator: str
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditState:
     """Whether the audit chain holds. `head` (`records:mac`) is kept elsewhere; `first_bad` is a record's id."""
 

@@ -120,9 +120,7 @@ def _earlier(
     """Give the people closed within the limit's window who are not in this plan again, each once."""
     keys, since = {r.key for r in planned}, night.now - limit.window
     found = {
-        c.key: c
-        for c in recent
-        if since < c.at and c.key not in keys and limit.concerns(c.contact_types, c.portals)
+        c.key: c for c in recent if since < c.at and c.key not in keys and limit.concerns(c.contact_types, c.portals)
     }
     return tuple(found.values())
 
@@ -133,9 +131,7 @@ def _limits(rows: Sequence[Revocation], decisions: Decisions, limits: Limits) ->
     yield _Limit("max-revocations", "max_revocations", _DAY, limits.max_revocations)
     yield _Limit("max-revocations-7-days", "max_revocations_7_days", _WEEK, limits.max_revocations_7_days)
     yield share
-    yield replace(
-        share, label="max-share-7-days", key="max_share_7_days", window=_WEEK, share=limits.max_share_7_days
-    )
+    yield replace(share, label="max-share-7-days", key="max_share_7_days", window=_WEEK, share=limits.max_share_7_days)
     types, portals = limits.max_share_per_contact_type, limits.max_share_per_portal
     yield from _per_factor("contact_type", rows, _active_types(decisions), replace(share, share=types))
     yield from _per_factor("portal", rows, _active_portals(decisions), replace(share, share=portals))

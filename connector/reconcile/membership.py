@@ -80,9 +80,10 @@ def _would_be(
     decisions: Decisions, portals: Sequence[PortalRules], identities: Iterable[Identity]
 ) -> Iterable[Membership]:
     """Give entitled people who are no members yet. A disputed identity is not provisioned."""
+    names = frozenset(p.name for p in portals)
     for identity in identities:
         entitled = decisions.scene.claims.portals_of(identity.person_id)
-        if not entitled or identity.disputed:
+        if identity.disputed or names.isdisjoint(entitled):
             continue
         held = {m.portal for m in identity.members}
         for portal in portals:

@@ -15,7 +15,7 @@ from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import Direction, PastRun, StoredLeg, StoredRevocation
 from connector.reconcile.leg_words import LegLine
 from connector.reconcile.plan import assemble
-from connector.reconcile.plan_values import Objection, Plan
+from connector.reconcile.plan_values import Addition, Objection, Plan
 from connector.reconcile.report import HeldKeys, Outcomes, Report, RunCounts, RunFacts, holds_of, report
 
 _RUNS = ("run", "report", "resume")
@@ -47,7 +47,7 @@ class Reporting:
         """Make the report of one run."""
         closed = self._closed(run, whole_night=whole_night)
         plan = _with_rows(self._plan(run, decisions), closed)
-        added = plan.additions if run.result == _APPLIED else ()
+        added = self._added(run, whole_night=whole_night)
         outcomes = Outcomes(tuple(_legs(closed)), added, self._stopped(run, plan))
         return report(self._facts(run), plan, outcomes, decisions, self._history(), known_holds=self._known(run))
 
@@ -73,6 +73,13 @@ class Reporting:
         if run.plan_id:
             return self.journal.plan(run.plan_id).plan
         return assemble((), (), decisions.school.as_of)
+
+    def _added(self, run: PastRun, *, whole_night: bool) -> tuple[Addition, ...]:
+        """Give who was added: by this run, or by any run of the night before it."""
+        runs = [r for r in self._runs() if r.run_id <= run.run_id and r.started_at >= run.started_at - _NIGHT]
+        applied = [r for r in (runs if whole_night else [run]) if r.result == _APPLIED and r.plan_id]
+        plans = (self.journal.plan(r.plan_id).plan for r in reversed(applied))
+        return tuple(dict.fromkeys(addition for plan in plans for addition in plan.additions))
 
     def _stopped(self, run: PastRun, plan: Plan) -> tuple[Objection, ...]:
         if run.result == _APPLIED:

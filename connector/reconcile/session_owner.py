@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from connector.model import Account, Member, Session, SessionKey
 from connector.reconcile.claims import Carriers
@@ -19,18 +20,28 @@ from connector.reconcile.text import fold
 Owner = Callable[[Session], str]
 
 
+class Matched(Protocol):
+    """An account and the person_id it was matched to (empty: none)."""
+
+    @property
+    def account(self) -> Account:
+        """The account."""
+        ...
+
+    @property
+    def person_id(self) -> str:
+        """Whose it is."""
+        ...
+
+
 @dataclass(frozen=True)
 class Known:
-    """What a session's user value is looked up in.
-
-    `matched` gives each account with its person_id (empty: none). `through` names the portals that sign in through the
-    directory.
-    """
+    """What a session's user value is looked up in. `through` names the portals that sign in through the directory."""
 
     school: School
     members: Sequence[Member]
     carriers: Carriers
-    matched: Sequence[tuple[Account, str]]
+    matched: Sequence[Matched]
     through: frozenset[str]
     memory: Memory
 
@@ -38,8 +49,8 @@ class Known:
     def by_account_name(self) -> Mapping[str, str]:
         """The identity key per folded account name; a name that stands in two directories belongs to nobody."""
         found: dict[str, str] = {}
-        for account, person_id in self.matched:
-            name, key = fold(account.username), account_key(account, person_id)
+        for match in self.matched:
+            name, key = fold(match.account.username), account_key(match.account, match.person_id)
             found[name] = key if found.get(name, key) == key else ""
         return found
 
@@ -98,8 +109,8 @@ def _by_username(known: Known) -> Owner:
     return owner
 
 
-def _by_guid(matched: Sequence[tuple[Account, str]]) -> Owner:
-    people = {account.guid: account_key(account, person_id) for account, person_id in matched}
+def _by_guid(matched: Sequence[Matched]) -> Owner:
+    people = {m.account.guid: account_key(m.account, m.person_id) for m in matched}
     return lambda session: people.get(session.user.lower(), "")
 
 

@@ -157,6 +157,7 @@ def test_the_report_of_the_night_names_who_was_closed(closed: School) -> None:
     written = closed.typed("report", "--html", str(html), "--csv", str(csv))
 
     assert "29 closed, 0 open" in printed.out
+    assert "Added to portals (2)" in printed.out
     assert "Emeka Dlamini (DLA1209)" in printed.out
     assert written.code == 0
     assert html.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

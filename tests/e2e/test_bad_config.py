@@ -59,6 +59,17 @@ def test_a_password_written_into_the_config_is_refused_and_never_repeated(
     assert embedded.standing() == before
 
 
+def test_a_run_that_could_not_read_a_portal_says_so_and_claims_no_proof(embedded: EmbeddedSchool) -> None:
+    assert embedded.connector("run").code == 0
+    embedded.change_config("sqlite:///portal.sqlite", "sqlite:///portals.sqlite")
+
+    ran = embedded.connector("run")
+
+    assert "portals.sqlite" in ran.said
+    assert "The proof" not in ran.said
+    assert not (embedded.folder / "portals.sqlite").exists()
+
+
 def test_without_its_audit_key_a_journal_is_not_trusted_anew(embedded: EmbeddedSchool) -> None:
     (embedded.folder / "audit.key").unlink()
     before = embedded.standing()

@@ -120,6 +120,18 @@ def test_the_same_is_closed_in_openldap_and_sql_with_the_journal_in_postgresql(
         assert journal.verify_audit().ok
 
 
+def test_a_journal_in_postgresql_is_not_given_a_new_key_for_the_one_it_lost(sql_evening: Evening[SqlScene]) -> None:
+    key = sql_evening.scene.connector.config.parent / "audit.key"
+    hidden = key.rename(key.with_suffix(".hidden"))
+
+    ran = sql_evening.scene.connector("run")
+    made_anew = key.exists()
+    hidden.replace(key)
+
+    assert ran.code == 1, ran
+    assert not made_anew
+
+
 def test_a_second_run_over_sql_alone_changes_nothing(sql_evening: Evening[SqlScene]) -> None:
     before = sql_evening.scene.everything()
 

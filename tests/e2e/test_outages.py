@@ -52,6 +52,29 @@ def test_a_directory_that_is_down_stays_open_while_the_rest_is_closed_and_is_fin
     assert connector("plan", "--check").code == 0
 
 
+@pytest.mark.parametrize(("system", "name"), [("portal", "engage"), ("redis", "web")])
+def test_a_portal_or_store_that_is_down_from_the_start_leaves_its_legs_open_and_the_next_run_finishes_them(
+    system: str, name: str, lined_school: LinedSchools
+) -> None:
+    lined = lined_school(3)
+    scene, connector, line = lined.scene, lined.scene.connector, getattr(lined, system)
+    line.cut()
+    planned = connector("plan", "--check")
+    connector.approve_first_run()
+
+    first = connector("run")
+    line.mend()
+    second = connector("run")
+
+    assert planned.code == 3, planned
+    assert name in planned.said
+    assert first.code == 4, first
+    assert second.code == 0, second
+    assert scene.open_accounts() == {scene.school.username("anna")}
+    assert {scene.member(f"p{number}") for number in range(3)} == {_CLOSED_MEMBER}
+    assert scene.sessions.session_ids() == _KEPT
+
+
 def test_redis_going_down_during_a_run_leaves_session_legs_open_and_resume_finishes_them(
     lined_school: LinedSchools,
 ) -> None:
@@ -111,6 +134,18 @@ def test_a_row_whose_person_changed_since_the_plan_is_skipped_and_the_others_go(
     assert scene.open_accounts() == scene.school.usernames(("anna", "p0"))
     assert scene.member("p0") != _CLOSED_MEMBER
     assert scene.sessions.session_ids() == _KEPT | {"engage-p0"}
+
+
+def test_an_account_given_to_somebody_else_since_the_plan_is_left_alone(lined_school: LinedSchools) -> None:
+    scene = lined_school(2).scene
+    plan_id = scene.connector.approve_first_run()
+    scene.directory.change(scene.school.account("p0"), "employeeNumber", scene.school.code("anna"))
+
+    ran = scene.connector("run", "--plan", plan_id)
+
+    assert ran.code == 0, ran
+    assert f"Skipped: {scene.school.code('p0')}" in ran.said
+    assert scene.open_accounts() == scene.school.usernames(("anna", "p0"))
 
 
 def test_a_plan_none_of_whose_people_are_as_they_were_is_stale(lined_school: LinedSchools) -> None:

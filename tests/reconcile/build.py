@@ -223,7 +223,9 @@ class SchoolBuilder:
             self.student(child)
         return self.contact(person_id, of=child, contact_type=contact_type, **fields).doors(person_id)
 
-    def leaver(self, person_id: str = "p1", *, left: date = YESTERDAY, contact_type: str = "Mother", **fields: Any) -> Self:
+    def leaver(
+        self, person_id: str = "p1", *, left: date = YESTERDAY, contact_type: str = "Mother", **fields: Any
+    ) -> Self:
         """Add a parent whose child has left, with all doors."""
         child = f"s-{person_id}"
         self.student(child, left=left)

@@ -6,9 +6,22 @@ It must never import what it judges, and never be made fast.
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 
-from connector.model import Account, Hold, MatchLevel, Member, Person, PersonStatus, Reason, Session, SessionKey, Status
+from connector.model import (
+    Account,
+    Enrolment,
+    Hold,
+    MatchLevel,
+    Member,
+    Person,
+    PersonStatus,
+    Reason,
+    Relationship,
+    Session,
+    SessionKey,
+    Status,
+)
 from connector.policy import Policy, PortalRules, Rules, SignIn, Strategy
 from connector.reconcile.memory import Memory
 from connector.reconcile.snapshot import Snapshot
@@ -23,7 +36,7 @@ class Row:
     """What the rules say about one person, or about one account nobody has."""
 
     key: str
-    person_id: str | None
+    person_id: str
     status: Status = Status.NONE
     disputed: bool = False
     reasons: tuple[Reason, ...] = ()
@@ -89,7 +102,7 @@ class Oracle:
         return exit_date + timedelta(days=self.rules.grace_days.get(reason, max(self.rules.grace_days.values())))
 
     @staticmethod
-    def is_unknown(enrolment: object) -> bool:
+    def is_unknown(enrolment: Enrolment) -> bool:
         return enrolment.entry_date is None or (
             enrolment.exit_date is not None and enrolment.exit_date < enrolment.entry_date
         )
@@ -99,15 +112,15 @@ class Oracle:
             return True
         return any(first <= self.as_of <= last for first, last in self.stretches(student))
 
-    def current(self, relationship: object) -> bool:
+    def current(self, relationship: Relationship) -> bool:
         return relationship.ended_on is None or relationship.ended_on > self.as_of
 
-    def flagged(self, relationship: object) -> bool:
+    def flagged(self, relationship: Relationship) -> bool:
         if relationship.portal_access is not None:
             return relationship.portal_access
         return self.types.get(relationship.contact_type, False)
 
-    def mine(self, person_id: str) -> list:
+    def mine(self, person_id: str) -> list[Relationship]:
         return [r for r in self.relationships if r.contact_id == person_id]
 
     def barred(self, person_id: str, student: str) -> bool:
@@ -116,7 +129,7 @@ class Oracle:
             for r in self.relationships
         )
 
-    def clean(self, person_id: str) -> list:
+    def clean(self, person_id: str) -> list[Relationship]:
         """Give the relationships that are current and not restricted."""
         return [r for r in self.mine(person_id) if self.current(r) and not self.barred(person_id, r.student_id)]
 
@@ -313,10 +326,7 @@ class Oracle:
             if not self.is_student(pid)
         }
         signed_in = {
-            pid
-            for key, s in self.sessions
-            if self.portals[s.portal].governed
-            for pid in self.session_owner(key, s)
+            pid for key, s in self.sessions if self.portals[s.portal].governed for pid in self.session_owner(key, s)
         }
         return contacts | members | linked | signed_in
 
@@ -328,9 +338,7 @@ class Oracle:
         if self.needed(person_id):
             return []
         return [
-            a
-            for _, a in self.accounts_of(person_id)
-            if a.enabled and a.managed and not self.claimants(a) - {person_id}
+            a for _, a in self.accounts_of(person_id) if a.enabled and a.managed and not self.claimants(a) - {person_id}
         ]
 
     def sessions_of(self, person_id: str) -> list[Session]:
@@ -341,7 +349,7 @@ class Oracle:
         ]
 
     def lost(self, person_id: str) -> set[str]:
-        """Give the governed portals this person is not entitled to. Nobody mismatches where there is nothing to match."""
+        """Give the governed portals this person is not entitled to. Where there is nothing to match, nobody is lost."""
         return {
             n
             for n, p in self.portals.items()
@@ -434,7 +442,7 @@ class Oracle:
         mine, clean, found = self.mine(person_id), self.clean(person_id), set()
         if not mine:
             return {Reason.NO_RELATIONSHIP}
-        if self.remains(person_id, clean):
+        if self.remains(clean):
             return set()
         current = [r for r in mine if self.current(r)]
         barred = [r for r in current if self.barred(person_id, r.student_id)]
@@ -449,7 +457,7 @@ class Oracle:
             found.add(Reason.NO_STUDENT_AT_SCHOOL)
         return found
 
-    def remains(self, person_id: str, clean: list) -> bool:
+    def remains(self, clean: list[Relationship]) -> bool:
         return any(self.flagged(r) and self.at_school(r.student_id) for r in clean)
 
     # --- 3.4 holds ---------------------------------------------------------------------------------------------
@@ -490,9 +498,7 @@ class Oracle:
     def policy_holds(self, row: Row) -> set[Hold]:
         others = self.human(row.person_id) - {row.person_id}
         ready = [o for o in others if any(self.entitled(o, name) for name in self.looked_at(row))]
-        waits = self.rules.superseded_needs_active_successor and not any(
-            self.status(o) is Status.ACTIVE for o in ready
-        )
+        waits = self.rules.superseded_needs_active_successor and not any(self.status(o) is Status.ACTIVE for o in ready)
         unexplained = not set(row.reasons) - {Reason.HALF_REVOKED}
         held = self.policy(row) is Policy.HOLD or unexplained or (Reason.SUPERSEDED in row.reasons and waits)
         return {Hold.POLICY} if held else set()
@@ -502,15 +508,13 @@ class Oracle:
         return row.closing | (needs if row.accounts else set())
 
     def policy(self, row: Row) -> Policy:
-        looked = [
-            r for r in row.reasons if not (r is Reason.NO_RELATIONSHIP and Reason.SUPERSEDED in row.reasons)
-        ]
+        looked = [r for r in row.reasons if not (r is Reason.NO_RELATIONSHIP and Reason.SUPERSEDED in row.reasons)]
         asked = [self.rules.policies.get(reason, Policy.APPLY) for reason in looked]
         return Policy.HOLD if Policy.HOLD in asked else Policy.APPLY
 
     def family_holds(self, row: Row) -> set[Hold]:
         pid, found = row.person_id, set()
-        if self.remains(pid, self.clean(pid)):
+        if self.remains(self.clean(pid)):
             return self.successor_holds(row)
         others = self.human(pid) - {pid}
         stand = any(self.status(o) in (Status.ACTIVE, Status.READY_TO_PROVISION) for o in others)
@@ -560,9 +564,7 @@ class Oracle:
             m.portal for m in self.members if m.person_id == person_id and m.enabled and m.portal not in row.closing
         }
         row.everywhere = not kept
-        row.sessions = {
-            s.session_id for s in self.sessions_of(person_id) if row.everywhere or s.portal in row.closing
-        }
+        row.sessions = {s.session_id for s in self.sessions_of(person_id) if row.everywhere or s.portal in row.closing}
         row.reasons = self.reasons(person_id, row.closing, bool(row.accounts))
         row.holds = self.holds(row)
         return row

@@ -195,6 +195,15 @@ def test_a_failure_between_successes_is_no_outage(tmp_path: Path) -> None:
     assert len(nights.ad.trouble.writes) == 5
 
 
+def test_an_outage_stays_one_whatever_a_late_answer_in_the_same_batch_says(tmp_path: Path) -> None:
+    nights = leaving(tmp_path, 5, batch_size=3, outage_after=2)
+    nights.ad.trouble.lost_before = {nights.account("ok0").guid, nights.account("ok1").guid}
+
+    nights.run()
+
+    assert len(nights.ad.trouble.writes) == 1
+
+
 def test_a_batch_that_breaks_in_the_middle_leaves_only_its_rest_open(tmp_path: Path) -> None:
     nights = leaving(tmp_path, 4)
     nights.engage.trouble.ends_after = 2

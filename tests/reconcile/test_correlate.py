@@ -234,7 +234,9 @@ def test_a_managed_account_with_no_code_and_no_match_is_counted_and_never_touche
 
 def test_an_account_outside_the_managed_units_is_seen_and_never_written() -> None:
     judged = school().portal(FACULTY).person().role(ends=None).doors(portal="faculty").judge()
-    gone = school().portal(FACULTY).person().member(portal="faculty").account(managed=False, dn="CN=p1,OU=Staff").judge()
+    gone = (
+        school().portal(FACULTY).person().member(portal="faculty").account(managed=False, dn="CN=p1,OU=Staff").judge()
+    )
 
     assert judged.status() is Status.ACTIVE
     assert gone.legs("p1", LegKind.DIRECTORY) == []

@@ -153,7 +153,9 @@ def test_an_exit_reason_nobody_configured_is_warned_about() -> None:
     assert plan.warnings == ("No grace is configured for 'exchange': it gets the longest, 60 days.",)
 
 
-@pytest.mark.parametrize(("early", "ahead", "at_school"), [(0, 0, True), (0, 1, False), (14, 14, True), (14, 15, False)])
+@pytest.mark.parametrize(
+    ("early", "ahead", "at_school"), [(0, 0, True), (0, 1, False), (14, 14, True), (14, 15, False)]
+)
 def test_early_access_opens_so_many_days_before_the_entry(early: int, ahead: int, at_school: bool) -> None:
     one = school().rules(early_access_days=early).student(entry=TODAY + days(ahead)).contact()
 

@@ -1,6 +1,6 @@
 """What we closed can be opened again from what it was before, and only that, and only where nothing has moved on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,11 +94,16 @@ def test_what_was_closed_before_we_came_is_not_ours_to_open(tmp_path: Path) -> N
         (lambda n: n.edit_account("ok0", state="66050"), "directory in ad: was changed since (514 → 66050)"),
         (lambda n: n.edit_account("ok0", state="512", enabled=True), "directory in ad: is enabled already"),
         (lambda n: n.school.accounts.remove(n.account("ok0")), "directory in ad: the entry is gone"),
-        (lambda n: n.edit_member("ok0", username="new"), "credential in engage: was changed since (now disabled, username new)"),
+        (
+            lambda n: n.edit_member("ok0", username="new"),
+            "credential in engage: was changed since (now disabled, username new)",
+        ),
         (lambda n: n.school.members.remove(n.member("ok0")), "credential in engage: the entry is gone"),
     ],
 )  # fmt: skip
-def test_what_has_moved_on_is_refused_and_how_is_said(tmp_path: Path, change, says: str) -> None:  # type: ignore[no-untyped-def] # a lambda on nights
+def test_what_has_moved_on_is_refused_and_how_is_said(
+    tmp_path: Path, change: Callable[[Nights], object], says: str
+) -> None:
     nights = closed(tmp_path)
     change(nights)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import TargetUnreachable
-from connector.model import LegKind, LegState, MembershipType, SessionKey
+from connector.model import LegKind, LegState, Member, MembershipType, SessionKey
 from connector.reconcile.journal_values import ChangeKind, Direction, MembershipChange
 from connector.reconcile.resume import decide_again
 from tests.fakes import FakeSessionStore, Trouble
@@ -190,6 +190,28 @@ def test_sessions_under_the_key_of_a_person_who_is_still_closed_are_ended(tmp_pa
     assert not any(s.store == "app" for s in nights.school.sessions)
 
 
+def test_sessions_under_a_name_that_is_not_theirs_any_more_are_ended_only_if_they_are_older_than_the_intent(
+    tmp_path: Path,
+) -> None:
+    nights = stuck(tmp_path, "web")
+    nights.edit_account("ok0", username="old")
+    nights.edit_member("ok1", username="uok0")
+    nights.school.leave("ok1")
+
+    resumption = decide_again(nights.journal.open_legs(), nights.running().look(TODAY).decisions)
+
+    assert resumption.older_only == {leg.leg_id for leg in resumption.drive}
+    assert len(resumption.drive) == 1
+
+
+def test_sessions_that_are_still_theirs_are_all_ended(tmp_path: Path) -> None:
+    nights = stuck(tmp_path, "web")
+
+    resumption = decide_again(nights.journal.open_legs(), nights.running().look(TODAY).decisions)
+
+    assert (len(resumption.drive), resumption.older_only) == (1, frozenset())
+
+
 def test_a_conflict_is_not_tried_again_by_resume(tmp_path: Path) -> None:
     nights = leaving(tmp_path)
     nights.ad.trouble.meanwhile = lambda: nights.edit_account("ok0", state="66048")
@@ -364,6 +386,18 @@ def test_what_a_block_asks_for_is_driven_even_then(tmp_path: Path) -> None:
     assert nights.is_closed("ok0")
 
 
+def test_even_then_an_account_somebody_else_may_claim_is_left_alone(tmp_path: Path) -> None:
+    nights = stuck(tmp_path, "ad")
+    nights.journal.block("ok0", "alice@host", "ordered by the head", None)
+    nights.edit_member("ok1", username="uok0")
+    nights.school.relationships[:] = [r for r in nights.school.relationships if r.contact_id == "ok1"]
+
+    nights.run()
+
+    assert nights.account("ok0").enabled
+    assert ("ok0", "ad") in nights.open_states()
+
+
 # --- restores and membership changes ----------------------------------------------------------------------------------
 
 
@@ -428,17 +462,21 @@ def test_an_open_addition_of_somebody_who_is_not_to_get_in_any_more_is_called_of
     assert nights.journal.open_changes() == ()
 
 
-def test_a_member_added_by_hand_needs_no_entitlement_to_be_added_at_the_second_try(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept_out", [False, True])
+def test_a_member_added_by_hand_needs_no_entitlement_at_the_second_try_but_must_not_be_blocked(
+    tmp_path: Path, *, kept_out: bool
+) -> None:
     nights = settled(tmp_path, school().families(1).portal(FACULTY).person("guest"))
-    member = replace(
-        nights.school.member("guest", "faculty").members.pop(), membership_type=MembershipType.MANUALLY_ADDED
-    )
+    member = Member("faculty", "guest", membership_type=MembershipType.MANUALLY_ADDED)
     applier = nights.applier()
     nights.portals["faculty"].trouble.lost_before = {"guest"}
     applier.change([MembershipChange(ChangeKind.ADD, "faculty", "guest", None, member)])
     nights.journal.end_run(applier.run, "changed", 4)
     nights.portals["faculty"].trouble = Trouble()
+    if kept_out:
+        nights.journal.block("guest", "bob@host", "ordered by the head", None)
 
-    nights.resume()
+    result = nights.resume()
 
-    assert nights.member("guest", "faculty") is not None
+    assert (nights.member("guest", "faculty") is None) is kept_out
+    assert result.exit_code == 0

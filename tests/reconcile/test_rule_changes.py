@@ -1,0 +1,252 @@
+"""Rules that changed and restrictions that were lifted since the last accepted run."""
+
+from dataclasses import replace
+
+import pytest
+
+from connector.model import MemberStatus
+from connector.policy import OnMismatch, Policy
+from tests.reconcile.build import ALUMNI, ASSOCIATION, ENGAGE, FACULTY, TOMORROW, YESTERDAY, SchoolBuilder, school
+
+
+def settled(**fields: object) -> SchoolBuilder:
+    """Accept a school of one family beside some others, and give the next night."""
+    return school().family(**fields).families(3).next_night()  # type: ignore[arg-type] # a builder's fields
+
+
+# --- contact types ----------------------------------------------------------------------------------------------
+
+
+def without_hold(one: SchoolBuilder) -> SchoolBuilder:
+    """Let the relationship's student leave, so that no hold asks about a child at school."""
+    return one.leave("p1")
+
+
+def test_a_flag_that_changed_is_looked_at_at_one_person() -> None:
+    one = without_hold(settled(contact_type="Stepmother")).contact_type("Stepmother", flag=False)
+
+    judged = one.judge()
+
+    assert judged.labels == ["rule-changed:Stepmother"]
+    assert judged.text(judged.labels[0]) == (
+        "1 of 1 share contact type Stepmother, flag yes→no since 20 Nov. Nothing was closed. "
+        "If wrong: correct it in the admin system. "
+        f"If intended: connector approve {judged.plan.plan_id} --waive rule-changed:Stepmother"
+    )
+
+
+def test_the_others_can_be_closed_without_it() -> None:
+    one = without_hold(settled(contact_type="Stepmother")).contact_type("Stepmother", flag=False).leave("ok0")
+
+    text = one.judge().text("rule-changed:Stepmother")
+
+    assert "1 of 2 share" in text
+    assert "To close only the other 1: connector plan --without contact_type=Stepmother" in text
+
+
+def test_a_flag_that_changed_and_touches_nobody_is_silent() -> None:
+    assert settled().contact_type("Stepmother", flag=False).judge().labels == []
+
+
+def test_a_flag_that_touches_held_rows_only_is_silent() -> None:
+    one = settled(contact_type="Stepmother").contact_type("Stepmother", flag=False)
+
+    judged = one.judge()
+
+    assert judged.keys == ["p1"]
+    assert judged.labels == []
+
+
+def test_a_relationship_with_a_word_of_its_own_is_not_touched_by_its_type() -> None:
+    one = without_hold(settled(contact_type="Stepmother", access=True)).contact_type("Stepmother", flag=False)
+
+    assert one.judge().labels == []
+
+
+def test_a_type_that_is_gone_from_the_list_has_changed() -> None:
+    one = without_hold(settled(contact_type="Stepmother")).contact_type("Stepmother", None)
+
+    judged = one.judge()
+
+    assert "rule-changed:Stepmother" in judged.labels
+    assert "flag yes→not listed" in judged.text("rule-changed:Stepmother")
+
+
+def test_nothing_changed_is_silent() -> None:
+    assert without_hold(settled()).judge().labels == []
+
+
+# --- portals and roles ------------------------------------------------------------------------------------------
+
+
+def staffed() -> SchoolBuilder:
+    one = school().portal(FACULTY, ASSOCIATION).families(3)
+    return one.person("t1").role("t1").doors("t1", "faculty").next_night()
+
+
+def test_a_strategy_role_that_changed_is_looked_at() -> None:
+    one = staffed()
+    one.roles[0] = replace(one.roles[0], ends_on=YESTERDAY)
+    one.portal(replace(FACULTY, roles=("Faculty", "Coach")))
+
+    judged = one.judge()
+
+    assert judged.labels == ["rule-changed:faculty"]
+    assert "roles Faculty→Faculty, Coach" in judged.text("rule-changed:faculty")
+    assert "If wrong: correct [portals.faculty] in the config." in judged.text("rule-changed:faculty")
+
+
+def test_a_strategy_role_that_adds_people_is_looked_at_too() -> None:
+    one = school().portal(ASSOCIATION).person().role(role="Friend").next_night()
+    one.portal(replace(ASSOCIATION, roles=("Parent", "Friend")))
+
+    judged = one.judge()
+
+    assert judged.plan.pending == 1
+    assert judged.labels == ["rule-changed:association"]
+
+
+def test_a_changed_portal_that_touches_nobody_is_silent() -> None:
+    assert staffed().portal(replace(ASSOCIATION, status_default=MemberStatus.ENABLED)).judge().labels == []
+
+
+def test_a_portal_that_becomes_governed_is_looked_at() -> None:
+    one = school().portal(ALUMNI, ASSOCIATION).person().member(portal="association").families(2).next_night()
+    one.portal(replace(ASSOCIATION, on_mismatch=OnMismatch.REVOKE)).role(role="Parent", ends=YESTERDAY)
+
+    assert one.judge().labels == ["rule-changed:association"]
+
+
+def test_a_portal_that_no_longer_needs_accounts_is_looked_at_where_accounts_close() -> None:
+    one = school().portal(FACULTY).person("t1").role("t1").doors("t1", "faculty").next_night()
+    one.portal(replace(FACULTY, needs_directory_account=False))
+    del one.portals["engage"]
+    one.portal(replace(ENGAGE, needs_directory_account=True))
+
+    judged = one.judge()
+
+    assert judged.row("t1").applies
+    assert judged.labels == ["rule-changed:faculty"]
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_portal_that_is_new_or_gone_is_looked_at(gone: bool) -> None:
+    one = school().person("t1").role("t1").doors("t1", "faculty").families(2)
+    with_faculty = one.portal(FACULTY).next_night()
+    if gone:
+        del with_faculty.portals["faculty"]
+        with_faculty.members = [m for m in with_faculty.members if m.portal != "faculty"]
+        with_faculty.sessions.clear()
+        judged = with_faculty.judge()
+        assert "it is gone from the config" in judged.text("rule-changed:faculty")
+    else:
+        del one.portals["faculty"]
+        later = one.next_night().portal(FACULTY)
+        later.roles[0] = replace(later.roles[0], ends_on=YESTERDAY)
+        judged = later.judge()
+        assert "it is new" in judged.text("rule-changed:faculty")
+
+
+# --- config rules -----------------------------------------------------------------------------------------------
+
+
+def test_a_config_rule_that_changed_is_looked_at_key_by_key() -> None:
+    one = settled().rules(grace_days={"graduated": 60, "left": 0, "exchange": 3}, bridge_days=10).leave("p1")
+
+    judged = one.judge()
+
+    assert judged.labels == ["rule-changed:grace_days.exchange", "rule-changed:bridge_days"]
+    assert "changed 90→10 since 20 Nov; 1 would be closed under it" in judged.text("rule-changed:bridge_days")
+    assert "changed none→3" in judged.text("rule-changed:grace_days.exchange")
+
+
+def test_a_policy_that_changed_is_named_with_its_reason() -> None:
+    one = school().policy(no_student_at_school=Policy.HOLD).family().families(2).next_night()
+    one.policy(no_student_at_school=Policy.APPLY).leave("p1")
+
+    assert one.judge().labels == ["rule-changed:policies.no-student-at-school"]
+
+
+def test_a_config_rule_that_changed_and_touches_nobody_is_silent() -> None:
+    assert settled().rules(bridge_days=10).judge().labels == []
+
+
+def test_announcing_a_rollover_is_no_changed_rule() -> None:
+    assert settled().rules(rollover_from=TOMORROW, rollover_until=TOMORROW).leave("p1").judge().labels == []
+
+
+# --- restrictions -----------------------------------------------------------------------------------------------
+
+
+def barred() -> SchoolBuilder:
+    return school().family(restricted=True).families(3).next_night()  # type: ignore[arg-type] # a builder's field
+
+
+def clear(one: SchoolBuilder, **fields: object) -> SchoolBuilder:
+    one.relationships[0] = replace(one.relationships[0], restricted=False, **fields)  # type: ignore[arg-type] # as above
+    return one
+
+
+def test_a_restriction_that_stands_is_silent() -> None:
+    assert barred().judge().labels == []
+
+
+def test_a_restriction_that_was_cleared_is_looked_at_at_one_person() -> None:
+    judged = clear(barred()).judge()
+
+    assert judged.labels == ["restriction-lifted"]
+    assert judged.text("restriction-lifted") == (
+        "A court order was cleared since 20 Nov for Cp1. Nobody is let in before a person has looked. "
+        "Nothing was closed. If wrong: set restricted again in the admin system. "
+        f"If intended: connector approve {judged.plan.plan_id} --waive restriction-lifted"
+    )
+
+
+def test_a_restricted_relationship_that_ended_lifts_nothing() -> None:
+    one = barred()
+    one.relationships[0] = replace(one.relationships[0], ended_on=YESTERDAY)
+
+    assert one.judge().labels == []
+
+
+def test_a_restricted_row_that_is_gone_lifts_the_one_beside_it() -> None:
+    one = school().student().contact(restricted=True).contact(contact_type="Father").next_night()
+    del one.relationships[0]
+
+    assert "restriction-lifted" in one.judge().labels
+
+
+def test_a_restriction_that_stands_on_another_record_of_the_same_human_is_not_lifted() -> None:
+    twin = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
+    one = school().student().contact("p1", restricted=True, **twin).contact("p2", restricted=True, **twin).next_night()
+
+    assert clear(one).judge().labels == []
+
+
+def test_a_restriction_lifted_because_the_records_no_longer_match_is_looked_at() -> None:
+    twin = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
+    one = school().student().contact("p1", restricted=True, **twin).contact("p2", **twin).next_night()
+    one.change("p1", email="other@mail.example")
+
+    judged = one.judge()
+
+    assert "restriction-lifted" in judged.labels
+    assert "Cp2" in judged.text("restriction-lifted")
+
+
+def test_a_column_that_is_gone_is_looked_at_and_stops_everything() -> None:
+    one = clear(barred())
+    one.missing = frozenset({"relationships.restricted"})
+
+    judged = one.judge()
+
+    assert judged.labels == ["restriction-lifted"]
+    assert "the column is gone" in judged.text("restriction-lifted")
+    assert judged.plan.objections[0].stops_urgent
+
+
+def test_a_column_that_never_was_there_is_silent() -> None:
+    one = school().family()
+    one.missing = frozenset({"relationships.restricted"})
+
+    assert one.next_night().judge().labels == []
