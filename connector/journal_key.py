@@ -13,19 +13,25 @@ from connector.reconcile.journal import Journal
 
 def open_journal(config: Config) -> Journal:
     """Open the journal; a new one is made with a new audit key beside it."""
-    key = config.journal.audit_key
-    if key.file:
-        _make_key(config.site.path(key.file), config.journal_url)
-    password = config.journal.password.reveal(config.site) if config.journal.password else ""
-    return Journal.open(config.journal_url, audit_key=key.reveal(config.site).encode(), password=password)
+    key, site = config.journal.audit_key, config.site
+    made = bool(key.file) and _make_key(site.path(key.file), config.journal_url)
+    password = config.journal.password.reveal(site) if config.journal.password else ""
+    try:
+        return Journal.open(config.journal_url, audit_key=key.reveal(site).encode(), password=password)
+    except BaseException:
+        # A journal in PostgreSQL is only seen now: had it a key, the new one must not stand where that one is put back.
+        if made:
+            site.path(key.file).unlink(missing_ok=True)
+        raise
 
 
-def _make_key(path: Path, url: str) -> None:
+def _make_key(path: Path, url: str) -> bool:
     """Make the audit key where neither key nor journal exist yet: a journal without its key is never trusted anew."""
     journal = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
     if path.exists() or (journal is not None and journal.exists()):
-        return
+        return False
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(secrets.token_hex(32) + "\n")
+    return True

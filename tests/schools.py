@@ -1,6 +1,6 @@
 """Schools by the dozen: from a seed and a size, a school in which the rare things are common.
 
-The same seed gives the same school. Families are ordinary or odd, then a few facts are spoiled at random, as typing does.
+The same seed gives the same school. Families are ordinary or odd, then a few facts are spoiled, as typing does.
 """
 
 from collections.abc import Callable

@@ -152,7 +152,7 @@ def verify_sealed(lines: Iterable[str], key: bytes, head: str | None, known: tup
 
 @dataclass(slots=True)
 class _Walk:
-    """A walk along the lines of a sealed segment. The first record is proven last: only then is known what it follows."""
+    """A walk along the lines of a sealed segment. The first record is proven last, when what it follows is known."""
 
     key: bytes
     kept: _Kept
@@ -197,7 +197,7 @@ class _Walk:
         first_bad = self.last.number + 1 if self.last else (self.first.number if self.first else 1)
         sound, mac = first_bad - 1, self.last.mac if self.last else START
         sentence = (
-            f"The sealed segment does not hold: {fault}. It was changed or cut off: compare it with another copy."
+            f"The sealed segment does not hold: {fault}. Changed, or cut off: compare it with a copy."
         )
         return AuditState(ok=False, records=sound, head=f"{sound}:{mac}", first_bad=first_bad, sentence=sentence)
 

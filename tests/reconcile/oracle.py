@@ -82,18 +82,17 @@ class Oracle:
 
     def stretches(self, student: str) -> list[tuple[date, date]]:
         """Give the days this student is at the school, grace included, bridged."""
-        known = [e for e in self.enrolments if e.student_id == student and not self.is_unknown(e)]
+        known = [
+            (e.entry_date, e.exit_date, e.exit_reason)
+            for e in self.enrolments
+            if e.student_id == student and e.entry_date and not self.is_unknown(e)
+        ]
         spans = []
-        for one in known:
-            first = one.entry_date - timedelta(days=self.rules.early_access_days)
-            spans.append((first, self.last_day(one.exit_date, one.exit_reason)))
-            spans.extend(
-                (one.exit_date, other.entry_date)
-                for other in known
-                if one.exit_date
-                and one.exit_date < other.entry_date
-                and (other.entry_date - one.exit_date).days <= self.rules.bridge_days
-            )
+        for entry, leaves, why in known:
+            spans.append((entry - timedelta(days=self.rules.early_access_days), self.last_day(leaves, why)))
+            for later, _, _ in known:
+                if leaves and leaves < later and (later - leaves).days <= self.rules.bridge_days:
+                    spans.append((leaves, later))
         return spans
 
     def last_day(self, exit_date: date | None, reason: str) -> date:
@@ -250,7 +249,7 @@ class Oracle:
             (level, a)
             for a in self.accounts
             for level, found, _ in [self.matched[a.directory, a.guid]]
-            if person_id in found
+            if level and person_id in found
         ]
 
     def disputed(self, person_id: str) -> bool:

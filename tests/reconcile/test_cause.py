@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -22,15 +23,15 @@ def sentence(one: SchoolBuilder) -> str:
     return found.sentence("20 Nov") if found else ""
 
 
-def families(count: int = 4, **fields: str) -> SchoolBuilder:
+def families(count: int = 4, **fields: Any) -> SchoolBuilder:
     one = school().portal(FACULTY)
     for number in range(count):
-        one.family(f"p{number}", **fields)  # type: ignore[arg-type] # a builder's fields
+        one.family(f"p{number}", **fields)
     return one.next_night()
 
 
-def each(one: SchoolBuilder, number: int = 4, **fields: object) -> SchoolBuilder:
-    one.relationships = [replace(r, **fields) if n < number else r for n, r in enumerate(one.relationships)]  # type: ignore[arg-type] # a builder's fields
+def each(one: SchoolBuilder, number: int = 4, **fields: Any) -> SchoolBuilder:
+    one.relationships = [replace(r, **fields) if n < number else r for n, r in enumerate(one.relationships)]
     return one
 
 
@@ -86,7 +87,7 @@ def test_a_role_that_ended_is_named() -> None:
 def test_a_type_of_the_contacts_own_word_is_not_the_flags_doing() -> None:
     one = school()
     for number in range(3):
-        one.family(f"p{number}", access=True)  # type: ignore[arg-type] # a builder's field
+        one.family(f"p{number}", access=True)
     one = one.next_night().contact_type("Mother", flag=False)
     each(one, portal_access=False)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_a_restriction_bars_the_student_through_another_relationship_too() -> No
 
 
 def test_a_restriction_on_another_record_of_the_same_human_bars_the_student() -> None:
-    twin = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
+    twin: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
     one = school().student().contact("p1", **twin).contact("p2", restricted=True, **twin)
 
     assert not entitled(one, person="p1")

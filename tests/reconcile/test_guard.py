@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -16,12 +17,12 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(hours=24)
 
 
-def night(before: SchoolBuilder, **limits: object) -> SchoolBuilder:
+def night(before: SchoolBuilder, **limits: Any) -> SchoolBuilder:
     """Accept a school, and give the next night with these limits."""
     return before.next_night().limits(**limits)
 
 
-def leaving(count: int, of: int = 0, **limits: object) -> Judged:
+def leaving(count: int, of: int = 0, **limits: Any) -> Judged:
     """Let so many families leave since the last accepted night, beside others that stay."""
     one = night(school().families(count, "gone").families(of), **limits)
     for number in range(count):
@@ -29,8 +30,8 @@ def leaving(count: int, of: int = 0, **limits: object) -> Judged:
     return one.judge()
 
 
-def closed(count: int, ago: timedelta, **more: object) -> tuple[Closed, ...]:
-    return tuple(Closed(f"earlier{n}", NOW - ago, ("Mother",), ("engage",), **more) for n in range(count))  # type: ignore[arg-type] # by name
+def closed(count: int, ago: timedelta, **more: Any) -> tuple[Closed, ...]:
+    return tuple(Closed(f"earlier{n}", NOW - ago, ("Mother",), ("engage",), **more) for n in range(count))
 
 
 # --- first run --------------------------------------------------------------------------------------------------
@@ -83,7 +84,8 @@ def test_max_share_of_active_identities_with_its_floor(
 
 
 def test_the_floor_goes_for_every_share() -> None:
-    strict = {"max_share": 0.0, "max_share_7_days": 0.0, "max_share_per_contact_type": 0.0, "max_share_per_portal": 0.0}
+    shares = ("max_share", "max_share_7_days", "max_share_per_contact_type", "max_share_per_portal")
+    strict: dict[str, Any] = dict.fromkeys(shares, 0.0)
 
     assert leaving(5, 10, share_floor=5, **strict).labels == []
     assert leaving(6, 10, share_floor=5, **strict).labels == [
@@ -152,7 +154,7 @@ def test_a_week_rolls(ago: timedelta, fires: bool) -> None:
 
 
 def test_a_week_rolls_per_share_too() -> None:
-    limits = {"max_share_7_days": 0.0, "share_floor": 3}
+    limits: dict[str, Any] = {"max_share_7_days": 0.0, "share_floor": 3}
     one = night(school().family("p1").families(5), **limits).leave("p1").remember(recent=closed(3, 6 * DAY))
 
     assert one.judge().labels == ["max-share-7-days"]
@@ -166,7 +168,7 @@ def test_somebody_closed_twice_counts_once() -> None:
 
 
 def test_what_was_closed_under_another_contact_type_does_not_count_under_this_one() -> None:
-    limits = {"max_share_per_contact_type": 0.0, "max_share": 1.0, "share_floor": 1}
+    limits: dict[str, Any] = {"max_share_per_contact_type": 0.0, "max_share": 1.0, "share_floor": 1}
     one = night(school().family("p1"), **limits).leave("p1")
     one.remember(recent=(Closed("other", NOW - HOUR, ("Uncle",), ("engage",)),))
 
@@ -250,7 +252,7 @@ def test_a_portal_that_did_not_answer_or_is_gone_from_the_config_is_not_closed()
 # --- urgent rows ------------------------------------------------------------------------------------------------
 
 
-def urgent_among(urgent: int, others: int, **limits: object) -> Judged:
+def urgent_among(urgent: int, others: int, **limits: Any) -> Judged:
     one = night(school().families(urgent, "court").families(others, "gone").families(20), **limits)
     for number in range(others):
         one.leave(f"gone{number}")
@@ -309,7 +311,7 @@ WINDOW = {"rollover_from": TODAY - timedelta(days=5), "rollover_until": TODAY + 
 ROLLING = {"rollover_max_revocations": 6, "rollover_max_share": 1.0, "max_revocations": 3, "max_revocations_7_days": 3}
 
 
-def rollover(gone: int, others: int = 0, **rules: object) -> SchoolBuilder:
+def rollover(gone: int, others: int = 0, **rules: Any) -> SchoolBuilder:
     one = school().rules(**{**WINDOW, **rules}).families(gone, "gone").families(others, "odd")
     one = night(one, **ROLLING).remember(rollover_complete=True)
     for number in range(gone):
@@ -366,7 +368,7 @@ def test_the_flag_of_a_contact_type_is_named_as_what_118_of_131_share() -> None:
     one = school().families(300)
     for number in range(118):
         one.family(f"step{number}", contact_type="Stepmother")
-    one = night(one.families(13, "gone"), max_revocations=25).contact_type("Stepmother", False)
+    one = night(one.families(13, "gone"), max_revocations=25).contact_type("Stepmother", flag=False)
     for number in range(13):
         one.leave(f"gone{number}")
 

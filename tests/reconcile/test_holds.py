@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from connector.reconcile.memory import Block, Keep, Release
 from connector.reconcile.plan import hold_digest
 from tests.reconcile.build import FACULTY, TODAY, TOMORROW, YESTERDAY, Judged, SchoolBuilder, guid, school
 
-TWIN = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
+TWIN: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
 BLOCKED = {"p1": Block("p1", "Ada", "a quarrel")}
 
 
@@ -137,7 +138,7 @@ def test_a_staff_portal_that_closes_does_not_ask_about_children_whom_the_account
         {"mobile": "0400 111 222"},
     ],
 )
-def test_an_entitled_record_that_shares_a_mail_or_a_mobile_may_be_the_successor(shared: dict[str, str]) -> None:
+def test_an_entitled_record_that_shares_a_mail_or_a_mobile_may_be_the_successor(shared: dict[str, Any]) -> None:
     one = school().leaver("p1", **shared).family("p2", **{key: value.upper() for key, value in shared.items()})
 
     assert holds(one) == [Hold.POSSIBLE_SUCCESSOR]
@@ -200,7 +201,7 @@ def test_the_questions_about_the_family_are_not_asked_where_they_are_answered(an
 # --- provisioning -----------------------------------------------------------------------------------------------
 
 
-def returns(**account: object) -> SchoolBuilder:
+def returns(**account: Any) -> SchoolBuilder:
     return school().student().contact().member().account(enabled=False, **account)
 
 

@@ -1,5 +1,7 @@
 """Which records are the same human."""
 
+from typing import Any
+
 import pytest
 
 from connector.model import PersonStatus
@@ -25,21 +27,21 @@ def test_the_same_mail_and_the_same_full_name_are_the_same_human() -> None:
         {"family_name": "Li"},
     ],
 )
-def test_a_mail_or_a_name_alone_proves_nothing(other: dict[str, str]) -> None:
-    same = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
+def test_a_mail_or_a_name_alone_proves_nothing(other: dict[str, Any]) -> None:
+    same: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
     one = school().person("p1", **same).person("p2", **(same | other))
 
     assert not alike(one)
 
 
 def test_two_blank_mails_prove_nothing() -> None:
-    same = {"given_name": "Sam", "family_name": "Lee", "email": ""}
+    same: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee", "email": ""}
 
     assert not alike(school().person("p1", **same).person("p2", **same))
 
 
 def test_two_blank_names_prove_nothing() -> None:
-    same = {"given_name": "", "family_name": " ", "email": "sam@mail.example"}
+    same: dict[str, Any] = {"given_name": "", "family_name": " ", "email": "sam@mail.example"}
 
     assert not alike(school().person("p1", **same).person("p2", **same))
 
@@ -72,7 +74,7 @@ def test_a_chain_of_codes_is_followed() -> None:
 
 
 def test_a_student_record_never_stands_for_a_contact() -> None:
-    same = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
+    same: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
     one = school().person("p1", **same).person("s1", **same, previous_codes=("Cp1",)).student("s1")
 
     assert not alike(one, "p1", "s1")
@@ -80,7 +82,7 @@ def test_a_student_record_never_stands_for_a_contact() -> None:
 
 
 def test_a_former_student_who_is_a_parent_now_is_a_contact() -> None:
-    same = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
+    same: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
     one = school().person("p1", **same).person("p2", **same).student("p2").student("s2").contact("p2", of="s2")
 
     assert alike(one)

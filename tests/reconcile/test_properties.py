@@ -135,7 +135,8 @@ def test_held_rows_are_never_applied_but_for_what_is_urgent(seed: int, size: int
 
     for row, leg in _applied(judged):
         if row.holds:
-            assert row.urgent and set(row.holds) <= {Hold.PROTECTED, Hold.DISPUTED}, row
+            assert row.urgent, row
+            assert set(row.holds) <= {Hold.PROTECTED, Hold.DISPUTED}, row
             assert leg.kind is not LegKind.DIRECTORY, row
         assert leg.subject not in protected
     for row in judged.plan.revocations:

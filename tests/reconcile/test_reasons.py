@@ -1,6 +1,7 @@
 """Why somebody is ready to revoke: all reasons that hold, in their order."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from connector.reconcile.memory import Block
 from tests.reconcile.build import ASSOCIATION, FACULTY, TOMORROW, YESTERDAY, SchoolBuilder, school
 
 BLOCKED = {"p1": Block("p1", "Ada", "a quarrel")}
-TWIN = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
+TWIN: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
 HUB = PortalRules("hub", Strategy.CONTACTS, on_mismatch=OnMismatch.REVOKE, sign_in=SignIn.PASSWORD)
 
 

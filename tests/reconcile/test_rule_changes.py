@@ -1,6 +1,7 @@
 """Rules that changed and restrictions that were lifted since the last accepted run."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -9,9 +10,9 @@ from connector.policy import OnMismatch, Policy
 from tests.reconcile.build import ALUMNI, ASSOCIATION, ENGAGE, FACULTY, TOMORROW, YESTERDAY, SchoolBuilder, school
 
 
-def settled(**fields: object) -> SchoolBuilder:
+def settled(**fields: Any) -> SchoolBuilder:
     """Accept a school of one family beside some others, and give the next night."""
-    return school().family(**fields).families(3).next_night()  # type: ignore[arg-type] # a builder's fields
+    return school().family(**fields).families(3).next_night()
 
 
 # --- contact types ----------------------------------------------------------------------------------------------
@@ -179,11 +180,11 @@ def test_announcing_a_rollover_is_no_changed_rule() -> None:
 
 
 def barred() -> SchoolBuilder:
-    return school().family(restricted=True).families(3).next_night()  # type: ignore[arg-type] # a builder's field
+    return school().family(restricted=True).families(3).next_night()
 
 
-def clear(one: SchoolBuilder, **fields: object) -> SchoolBuilder:
-    one.relationships[0] = replace(one.relationships[0], restricted=False, **fields)  # type: ignore[arg-type] # as above
+def clear(one: SchoolBuilder, **fields: Any) -> SchoolBuilder:
+    one.relationships[0] = replace(one.relationships[0], restricted=False, **fields)
     return one
 
 
@@ -217,14 +218,14 @@ def test_a_restricted_row_that_is_gone_lifts_the_one_beside_it() -> None:
 
 
 def test_a_restriction_that_stands_on_another_record_of_the_same_human_is_not_lifted() -> None:
-    twin = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
+    twin: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
     one = school().student().contact("p1", restricted=True, **twin).contact("p2", restricted=True, **twin).next_night()
 
     assert clear(one).judge().labels == []
 
 
 def test_a_restriction_lifted_because_the_records_no_longer_match_is_looked_at() -> None:
-    twin = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
+    twin: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
     one = school().student().contact("p1", restricted=True, **twin).contact("p2", **twin).next_night()
     one.change("p1", email="other@mail.example")
 
