@@ -34,7 +34,7 @@ lint: $(VENV)/.test
 	@$(BIN)/lint-imports --no-logo
 
 bench: $(VENV)/.runtime
-	@$(BIN)/python -m tools.bench
+	@$(BIN)/python -m tools.bench --write docs/performance.md
 
 servers:
 	@bash tools/servers.sh

@@ -9,11 +9,12 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Self
 
+from connector import operators
 from connector.config import Config, NightlyMode, load
 from connector.errors import ConfigError, NotAllowed, PlanError, PlanStopped, UnknownPerson
 from connector.journal_key import open_journal
 from connector.model import Finding, Hold, Level, MemberStatus
-from connector.operators import hash_password, new_totp_seed, prove, who_acts
+from connector.operators import who_acts
 from connector.policy import PortalRules
 from connector.reconcile.accepting import fingerprints_of
 from connector.reconcile.apply import Pace
@@ -257,23 +258,20 @@ class Connector:
 
     def unblock(self, person_id: str, second: str, password: str, code: str) -> None:
         """Lift a block, with a second operator who proves themselves."""
-        self.second(second, password, code)
+        self.second(second, password, code, f"unblock {person_id}")
         self.journal.unblock(person_id, self.operator, second)
 
-    def second(self, name: str, password: str, code: str) -> None:
-        """Prove the second operator. Raises NotAllowed: not enrolled, not somebody else, or not proven."""
-        found = next((o for o in self.journal.operators() if o.name == name), None)
-        if found is None:
-            raise NotAllowed(f"{name} is not an enrolled operator.", "connector operator add NAME")
-        if name.casefold() == self.operator.split("@")[0].casefold():
-            raise NotAllowed("A second pair of eyes is somebody else's.", "Ask another enrolled operator.")
-        prove(found, password, code)
+    def second(self, name: str, password: str, code: str, what: str) -> None:
+        """Prove the second operator, once for `what`. Raises NotAllowed: not enrolled, or not somebody else."""
+        operators.second(self.journal, self.operator, operators.Proof(name, password, code), what)
+
+    def takes_two_to_enrol(self, leaving: str = "") -> bool:
+        """Say whether enrolling an operator (or removing `leaving`) needs a second."""
+        return operators.takes_two(self.journal, self.operator, leaving)
 
     def add_operator(self, name: str, role: str, password: str) -> str:
         """Enrol an operator; give the TOTP seed, which is never shown again."""
-        seed = new_totp_seed()
-        self.journal.add_operator(name, role, hash_password(password), seed, self.operator)
-        return seed
+        return operators.enrol(self.journal, self.operator, name, role, password)
 
     def link(self, judgement: Judgement, account: str, person: str) -> tuple[str, str, str]:
         """Link an account (GUID or username) to a person by hand; give directory, GUID and person_id."""

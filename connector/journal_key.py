@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from connector.config import Config
+from connector.errors import JournalError
 from connector.reconcile.journal import Journal
 
 
@@ -18,16 +19,20 @@ def open_journal(config: Config) -> Journal:
     password = config.journal.password.reveal(site) if config.journal.password else ""
     try:
         return Journal.open(config.journal_url, audit_key=key.reveal(site).encode(), password=password)
-    except BaseException:
+    except JournalError:
         # A journal in PostgreSQL is only seen now: had it a key, the new one must not stand where that one is put back.
-        if made:
+        if made and not _is_file(config.journal_url):
             site.path(key.file).unlink(missing_ok=True)
         raise
 
 
+def _is_file(url: str) -> bool:
+    return url.startswith("sqlite:///")
+
+
 def _make_key(path: Path, url: str) -> bool:
     """Make the audit key where neither key nor journal exist yet: a journal without its key is never trusted anew."""
-    journal = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+    journal = Path(url.removeprefix("sqlite:///")) if _is_file(url) else None
     if path.exists() or (journal is not None and journal.exists()):
         return False
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -297,7 +297,7 @@ def test_a_second_pair_of_eyes_is_enrolled_somebody_else_and_proven(connector: C
     connector.add_operator("grace", "SEC", "correct horse battery")
 
     with pytest.raises(NotAllowed):
-        connector.second(name, "correct horse battery", "000000")
+        connector.second(name, "correct horse battery", "000000", "unblock")
 
 
 def test_one_cannot_second_oneself(connector: Connector) -> None:
@@ -305,7 +305,7 @@ def test_one_cannot_second_oneself(connector: Connector) -> None:
     seed = connector.add_operator("grace", "SEC", "correct horse battery")
 
     with pytest.raises(NotAllowed, match="somebody else's"):
-        connector.second("grace", "correct horse battery", pyotp.TOTP(seed).now())
+        connector.second("grace", "correct horse battery", pyotp.TOTP(seed).now(), "unblock")
 
 
 def test_more_at_once_than_max_enables_is_refused_before_anything_opens(connector: Connector) -> None:

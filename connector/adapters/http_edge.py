@@ -173,7 +173,7 @@ class HttpEdge:
                 f"{self.name}: the certificate of {self.origin} cannot be verified.",
                 "Check the host name; ca_file names an authority of your own.",
             ) from error
-        except (requests.ConnectionError, requests.Timeout) as error:
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             raise TargetUnreachable(
                 f"{self.name}: {self.origin} does not answer ({type(error).__name__}).",
                 "Check that it runs and that this machine may reach it.",

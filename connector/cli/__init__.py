@@ -6,13 +6,14 @@ import click
 
 from connector.cli.applying import go_live, resume, rollover, run
 from connector.cli.asking import changes, compare, explain, family, history
+from connector.cli.auditing import audit, journal
 from connector.cli.closing import restore, revoke
 from connector.cli.looking import check, memberships, status
 from connector.cli.membership import membership
 from connector.cli.people import abandon, block, keep, link, release, unblock, unlink
 from connector.cli.planning import approve, plan, show
 from connector.cli.reporting import backlog, report
-from connector.cli.setting_up import audit, demo, init, operator
+from connector.cli.setting_up import demo, init, operator
 from connector.cli.verb import Root
 
 
@@ -38,7 +39,7 @@ cli.add_chapter("Look", [status, explain, family, memberships, changes, compare,
 cli.add_chapter("Plan and apply", [plan, backlog, show, approve, run, resume, go_live, rollover])
 cli.add_chapter("One person", [release, keep, block, unblock, revoke, restore, link, unlink, abandon])
 cli.add_chapter("Members of a portal", [membership])
-cli.add_chapter("Keep in order", [operator, audit])
+cli.add_chapter("Keep in order", [operator, audit, journal])
 
 
 def main() -> None:

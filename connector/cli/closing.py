@@ -125,7 +125,7 @@ def restore(
         plan = connector.restore_of(judgement, closed, seconded=second is not None)
         if apply and second:
             call.end()
-            connector.second(second, *proof(second, password_file, code))
+            connector.second(second, *proof(second, password_file, code), f"restore {person or f'run {run_id}'}")
         left = _restored(connector, plan, call) if apply else ()
     text = _restore_parts(plan, judgement.decisions, done=apply) + open_parts(tuple(left))
     call.answer(_restore_document(plan, left, dry=not apply), _row_rows(plan.rows, left), text)

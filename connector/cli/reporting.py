@@ -8,7 +8,7 @@ import click
 from connector.cli.call import Call
 from connector.cli.documents import plan_document
 from connector.cli.printing import Rows, heading, table
-from connector.cli.verb import Verb
+from connector.cli.verb import Verb, VerbGroup
 from connector.cli.words import Parts, objection_parts
 from connector.errors import ConfigError
 from connector.reconcile.plan_values import Plan
@@ -28,15 +28,15 @@ def _file(option: str, text: str) -> Callable[..., Callable[..., None]]:
     return click.option(f"--{option}", name, type=click.Path(path_type=Path), metavar="FILE", help=text)
 
 
-@click.command(cls=Verb)
+@click.group(cls=VerbGroup)
 @click.option("--run", "run_id", type=int, metavar="N", help="This run alone, instead of the last night.")
 @_file("html", "Write it as one HTML file that needs nothing else, with a picture of the last runs.")
 @_file("csv", "Write every line of it as CSV.")
 @_file("json", "Write it as JSON.")
 @_file("text", "Write it as plain text.")
-@click.pass_obj
+@click.pass_context
 def report(
-    call: Call,
+    ctx: click.Context,
     run_id: int | None,
     html_file: Path | None,
     csv_file: Path | None,
@@ -47,6 +47,10 @@ def report(
 
     Without a file it is printed; with --format json or csv for programs. A file that is there is written anew.
     """
+    call: Call = ctx.obj
+    if ctx.invoked_subcommand:
+        _refuse_options_before(ctx)
+        return
     with call.connector() as connector:
         made = connector.report(call.as_of, run_id)
     wanted = [
@@ -60,6 +64,13 @@ def report(
         call.said(made.subject, *(f"Written: {path}" for path in written), written=written)
     else:
         call.answer(plain(made), _report_rows(made), [report_text(made).rstrip("\n")])
+
+
+def _refuse_options_before(ctx: click.Context) -> None:
+    """Options of the last night's report do nothing for another one: whoever gave them meant something."""
+    if any(value is not None for value in ctx.params.values()):
+        below = ctx.invoked_subcommand
+        raise click.UsageError(f"Options belong after the word {below}: connector report {below} --html FILE", ctx)
 
 
 def _write(path: Path, text: str, encoding: str) -> str:

@@ -1,4 +1,4 @@
-"""Verbs that set things up: init, demo, operator, audit. Nothing that is there is ever overwritten."""
+"""Verbs that set things up: init, demo, operator. Nothing that is there is ever overwritten."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from connector import demo as sample
+from connector.app import Connector
 from connector.cli.call import Call, is_interactive
-from connector.cli.people import first_line
+from connector.cli.people import first_line, proof
 from connector.cli.printing import Rows, table
 from connector.cli.verb import Group, Verb
 from connector.config import load
-from connector.errors import ConfigError
+from connector.errors import ConfigError, NotAllowed
 from connector.init_config import CHOICES, QUESTIONS, starter
 from connector.operators import totp_uri
 
@@ -108,20 +109,46 @@ def operator() -> None:
     """Enrol the people who second what takes four eyes: unblock, and restoring a restricted person."""
 
 
+def _seconded(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Take who agrees to a change of operators, and their proof."""
+    second = click.option("--second", metavar="NAME", help="The enrolled operator who agrees: somebody else.")
+    secret = click.option(
+        "--second-password-file", type=click.Path(path_type=Path), metavar="FILE", help="Password of who agrees."
+    )
+    code = click.option("--code", metavar="DIGITS", help="One-time code of who agrees, instead of a prompt.")
+    return second(secret(code(verb)))
+
+
+def _agreed(
+    connector: Connector, what: str, *, second: str | None, second_password_file: Path | None, code: str | None
+) -> None:
+    if second is None:
+        raise NotAllowed(
+            "It takes two to change who the operators are.", "Name an enrolled one who is here: --second NAME"
+        )
+    connector.second(second, *proof(second, second_password_file, code), what)
+
+
 @operator.command("add")
 @click.argument("name")
 @click.option("--role", default="operator", show_default=True, help="What they are at the school.")
 @click.option(
     "--password-file", type=click.Path(path_type=Path), metavar="FILE", help="Their password, instead of a prompt."
 )
+@_seconded
 @click.pass_obj
-def operator_add(call: Call, name: str, role: str, password_file: Path | None) -> None:
-    """Enrol an operator: they type a password and scan a secret into an authenticator app. It is shown only once."""
-    if password_file:
-        password = first_line(password_file)
-    else:
-        password = click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
+def operator_add(call: Call, name: str, role: str, password_file: Path | None, **agreed: Any) -> None:
+    """Enrol an operator: they type a password and scan a secret into an authenticator app. It is shown only once.
+
+    As soon as somebody other than you is enrolled, one of those enrolled has to agree: --second NAME.
+    """
     with call.connector() as connector:
+        if connector.takes_two_to_enrol():
+            _agreed(connector, f"enrol {name}", **agreed)
+        if password_file:
+            password = first_line(password_file)
+        else:
+            password = click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
         seed = connector.add_operator(name, role, password)
     address = totp_uri(name, seed)
     call.said(
@@ -154,37 +181,15 @@ def operator_list(call: Call) -> None:
 
 @operator.command("remove")
 @click.argument("name")
+@_seconded
 @click.pass_obj
-def operator_remove(call: Call, name: str) -> None:
-    """Remove an operator and forget their secrets; what they have seconded stays in the journal."""
+def operator_remove(call: Call, name: str, **agreed: Any) -> None:
+    """Remove an operator and forget their secrets; what they have seconded stays in the journal.
+
+    Where somebody else is enrolled too, one of those enrolled has to agree: --second NAME.
+    """
     with call.connector() as connector:
+        if connector.takes_two_to_enrol(leaving=name):
+            _agreed(connector, f"remove {name}", **agreed)
         connector.journal.remove_operator(name, connector.operator)
     call.said(f"{name} is no longer enrolled.", name=name)
-
-
-# --- audit ----------------------------------------------------------------------------------------------------------
-
-
-@click.group(cls=Group)
-def audit() -> None:
-    """Prove what the journal says."""
-
-
-@audit.command()
-@click.option(
-    "--head", metavar="HEAD", help="A head kept elsewhere (every report has one): proves nothing was cut off."
-)
-@click.pass_obj
-def verify(call: Call, head: str | None) -> int:
-    """Prove that no audit record was changed, moved or taken out; exits 1 where the trail does not hold."""
-    with call.connector() as connector:
-        state = connector.journal.verify_audit(head)
-    call.said(
-        state.sentence,
-        f"Head: {state.head}",
-        ok=state.ok,
-        records=state.records,
-        head=state.head,
-        first_bad=state.first_bad,
-    )
-    return 0 if state.ok else 1

@@ -6,7 +6,7 @@ It decides nothing and opens nothing. A usage error exits 1, never click's 2: 2 
 import contextlib
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -63,16 +63,23 @@ class Verb(click.Command):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.params = [*self.params, *_shared()]
+        self.own = frozenset(option.name for option in self.params)
+        self.params = [*self.params, *(option for option in _shared() if option.name not in self.own)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verb's own options first, then those of every verb."""
-        common = {option.name for option in _shared()}
-        records = [(p.name in common, r) for p in self.get_params(ctx) if (r := p.get_help_record(ctx)) is not None]
-        for title, shared in (("Options", False), (_OPTIONS_TITLE, True)):
-            if mine := [record for is_shared, record in records if is_shared is shared]:
-                with formatter.section(title):
-                    formatter.write_dl(mine)
+        _write_options(self, self.own, ctx, formatter)
+
+
+def _write_options(
+    verb: click.Command, own: Collection[str | None], ctx: click.Context, formatter: click.HelpFormatter
+) -> None:
+    common = {option.name for option in _shared()}.difference(own)
+    records = [(p.name in common, r) for p in verb.get_params(ctx) if (r := p.get_help_record(ctx)) is not None]
+    for title, shared in (("Options", False), (_OPTIONS_TITLE, True)):
+        if mine := [record for is_shared, record in records if is_shared is shared]:
+            with formatter.section(title):
+                formatter.write_dl(mine)
 
 
 class Group(click.Group):
@@ -85,6 +92,19 @@ class Group(click.Group):
         """List verbs in the order in which they were added."""
         del ctx  # the order does not depend on what was typed
         return list(self.commands)
+
+
+class VerbGroup(Group):
+    """A verb that is one by itself and has others below it."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, invoke_without_command=True, **settings)
+        self.params = [*self.params, *_shared()]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write its own options first, then those of every verb, then the verbs below it."""
+        _write_options(self, (), ctx, formatter)
+        self.format_commands(ctx, formatter)
 
 
 class Root(Group):

@@ -1,6 +1,7 @@
 """Until when somebody may get in, and from when: the days on which today's data will change the answer. Pure.
 
-These look ahead from `as_of` with the rules and data of today. They decide nothing: whoever decides asks entitlement.
+These look ahead from `as_of` (`access_ended` back) with the rules and data of today. They decide nothing: whoever
+decides asks entitlement.
 """
 
 from collections.abc import Iterable
@@ -33,6 +34,12 @@ def access_from(school: School, portal: PortalRules, person_id: str) -> date | N
     return next((d for d in begins if _matches_on(school, portal, person_id, d)), None)
 
 
+def access_ended(school: School, portal: PortalRules, person_id: str) -> date | None:
+    """Give the last day on which somebody matched who does not today; none where no date of today's data says one."""
+    ends = sorted((d for d in _past_ends(school, portal, person_id) if d < school.as_of), reverse=True)
+    return next((d for d in ends if _matches_on(school, portal, person_id, d)), None)
+
+
 def student_until(school: School, student_id: str) -> date | None:
     """Give the last day a student who is at the school today counts as such, grace included; none: no end known."""
     rows = school.enrolments.get(student_id, [])
@@ -62,6 +69,12 @@ def _ends(school: School, portal: PortalRules, person_id: str) -> Iterable[date]
             if relationship.ended_on and relationship.ended_on > school.as_of:
                 yield relationship.ended_on - _DAY
             yield from (last_day_of_access(e, school.rules) for e in school.enrolments.get(relationship.student_id, ()))
+
+
+def _past_ends(school: School, portal: PortalRules, person_id: str) -> Iterable[date]:
+    yield from _ends(school, portal, person_id)
+    if portal.strategy is Strategy.CONTACTS:
+        yield from (r.ended_on - _DAY for r in school.relationships.get(person_id, ()) if r.ended_on)
 
 
 def _begins(school: School, portal: PortalRules, person_id: str) -> Iterable[date]:

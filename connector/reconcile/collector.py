@@ -1,8 +1,8 @@
-"""Holding back Python's cycle collector while a whole school is decided. It changes how long that takes, never what comes out.
+"""Holding back Python's cycle collector while a whole school is decided: how long that takes, never what comes out.
 
-Deciding makes some millions of values that all live until the end and never point at each other in a circle. The collector
-walks through them again and again, finds nothing, and takes a third of the time. Nothing is freed later for it: values
-without circles are freed by their reference counts.
+Deciding makes millions of values that all live until the end and never point at each other in a circle. The collector
+walks through them again and again, finds nothing, and takes a fifth of the time. What is let go meanwhile is freed by
+its reference count, as always.
 """
 
 import gc

@@ -225,4 +225,3 @@ def _notes(identity: Identity, scene: Scene) -> tuple[Evidence, ...]:
 def ready_to_revoke(decisions: Decisions) -> Iterable[Decision]:
     """Give the rows that are ready to revoke."""
     return (d for d in decisions.rows if d.status is Status.READY_TO_REVOKE)
-

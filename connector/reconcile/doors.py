@@ -92,11 +92,11 @@ def closing_portals(identity: Identity, scene: Scene) -> tuple[str, ...]:
     if (not identity.members and not identity.sessions) or _may_be_a_members(identity, scene):
         return ()
     entitled = scene.claims.portals_of(identity.person_id)
-    return tuple([
+    return tuple(
         p.name
         for p in scene.governed
         if p.name not in entitled and _lives_in(identity, p.name, scene) and not _undecided(identity, p, scene)
-    ])
+    )
 
 
 def _lives_in(identity: Identity, portal: str, scene: Scene) -> bool:
@@ -152,9 +152,7 @@ def closable_accounts(identity: Identity, scene: Scene) -> tuple[Account, ...]:
     return tuple(
         a.account
         for a in identity.accounts
-        if a.account.enabled
-        and a.account.managed
-        and not scene.claims.others_on_account(a.account, identity.person_id)
+        if a.account.enabled and a.account.managed and not scene.claims.others_on_account(a.account, identity.person_id)
     )
 
 

@@ -146,7 +146,9 @@ def may_be_entitled(school: PeopleFacts, person_id: str) -> bool:
     )
 
 
-def matches_strategy(school: PeopleFacts, portal: PortalRules, person_id: str, members: Sequence[Member]) -> bool | None:
+def matches_strategy(
+    school: PeopleFacts, portal: PortalRules, person_id: str, members: Sequence[Member]
+) -> bool | None:
     """Say whether a person matches a portal's membership strategy; none where the portal has none to match.
 
     `members` are this person's members of this portal: a `custom` portal's own word stands on them.
@@ -158,7 +160,7 @@ def matches_strategy(school: PeopleFacts, portal: PortalRules, person_id: str, m
 
 
 def is_entitled(school: PeopleFacts, portal: PortalRules, person_id: str, members: Sequence[Member]) -> bool:
-    """Say whether a person is entitled to a portal. Where a portal has no strategy to match, its enabled members are."""
+    """Say whether a person is entitled to a portal. Where a portal has no strategy to match, enabled members are."""
     if not may_be_entitled(school, person_id):
         return False
     fits = _fits(school, portal, person_id, members)

@@ -21,6 +21,7 @@ from connector.reconcile.journal_memory import Recall
 from connector.reconcile.journal_migrate import bring_forward
 from connector.reconcile.journal_past import Past
 from connector.reconcile.journal_people import People
+from connector.reconcile.journal_period import Period
 from connector.reconcile.journal_plans import Plans
 from connector.reconcile.journal_register import Register
 from connector.reconcile.journal_runs import Runs
@@ -43,7 +44,7 @@ class Journal:
         self._bind_people(People(store), Register(store))
         self._bind_effects(Claims(store), Legs(store), Changes(store))
         self._bind_past(Recall(store), Past(store))
-        self._bind_trail(Trail(store))
+        self._bind_trail(Trail(store), Period(store))
 
     @classmethod
     def open(
@@ -118,6 +119,8 @@ class Journal:
         self.add_operator = register.add_operator
         self.operators = register.operators
         self.remove_operator = register.remove_operator
+        self.totp_seed = register.totp_seed
+        self.spend_code = register.spend_code
         self.setting = register.setting
         self.set_setting = register.set_setting
 
@@ -145,7 +148,8 @@ class Journal:
         self.history = past.history
         self.events = past.events
 
-    def _bind_trail(self, trail: Trail) -> None:
+    def _bind_trail(self, trail: Trail, period: Period) -> None:
+        self.period = period.read
         self.audit_records = trail.records
         self.seal_audit = trail.seal
         self.checkpoints = trail.checkpoints

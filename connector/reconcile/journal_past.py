@@ -37,7 +37,7 @@ class Past:
         if since is not None:
             query = query.where(table.c.intended_at >= since)
         with self._store.reading() as conn:
-            return _with_legs(conn, query)
+            return with_legs(conn, query)
 
     def who_closed(self, person_key: str) -> StoredRevocation | None:
         """Give the newest revocation that really took something away from an identity (key or person), or none."""
@@ -45,7 +45,7 @@ class Past:
         closing = (table.c.direction == Direction.CLOSE.value) & table.c.closed_at.is_not(None)
         query = select(table).where(_of(person_key), closing).order_by(table.c.closed_at.desc()).limit(1)
         with self._store.reading() as conn:
-            found = _with_legs(conn, query)
+            found = with_legs(conn, query)
         return found[0] if found else None
 
     def history(self, person_key: str, limit: int = 100) -> tuple[Event, ...]:
@@ -63,7 +63,8 @@ def _of(person_key: str) -> ColumnElement[bool]:
     return or_(tables.revocations.c.key == person_key, tables.revocations.c.person_id == person_key)
 
 
-def _with_legs(conn: Connection, query: Select[Any]) -> tuple[StoredRevocation, ...]:
+def with_legs(conn: Connection, query: Select[Any]) -> tuple[StoredRevocation, ...]:
+    """Read revocations, each with all its legs."""
     rows = conn.execute(query).mappings().all()
     legs = _legs_of(conn, [row["id"] for row in rows])
     return tuple(stored_revocation(row, tuple(legs[row["id"]])) for row in rows)

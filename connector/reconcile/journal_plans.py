@@ -123,10 +123,12 @@ class Plans:
         table = tables.approvals
         with self._store.reading() as conn:
             rows = conn.execute(select(table).where(table.c.digest == digest).order_by(table.c.id)).all()
-        return tuple(
-            Approval(row.digest, row.plan_id, tuple(json.loads(row.waivers)), row.operator, row.reason, row.approved_at)
-            for row in rows
-        )
+        return tuple(approval(row) for row in rows)
+
+
+def approval(row: Row[Any]) -> Approval:
+    """Make an approval of a row of `approvals`."""
+    return Approval(row.digest, row.plan_id, tuple(json.loads(row.waivers)), row.operator, row.reason, row.approved_at)
 
 
 def _edited(plan_id: str) -> PlanError:

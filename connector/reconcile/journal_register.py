@@ -1,8 +1,11 @@
 """What the journal is told once and remembers: links, usernames, operators, settings.
 
-The secrets of operators are kept as they are handed in (a hash, a sealed seed) and never reach the audit trail.
+Of an operator's secrets it keeps a password hash and a nonce, and neither reaches the audit trail. The seed of one-time
+codes is not in the database: it is made of the row and the audit key, so that a row written without the key proves
+nobody.
 """
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +13,12 @@ from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, update
 
 from connector.errors import JournalError, NotAllowed
 from connector.reconcile import journal_tables as tables
+from connector.reconcile.codec import canonical
+from connector.reconcile.journal_audit import keyed
 from connector.reconcile.journal_store import Store, Writing, insert_rows, upsert
 from connector.reconcile.journal_values import Operator
+
+_SEED_BYTES = 20  # RFC 4226 4: 160 bits
 
 
 class Register:
@@ -78,7 +85,7 @@ class Register:
             return remember_users(writing, users)
 
     def add_operator(self, name: str, role: str, secret_hash: str, totp_secret: str, operator: str) -> None:
-        """Enrol an operator. The hash and the seed are kept as given. Raises NotAllowed where the name is taken."""
+        """Enrol an operator. The hash and the nonce are kept as given. Raises NotAllowed where the name is taken."""
         with self._store.writing() as writing:
             if writing.conn.scalar(select(tables.operators.c.name).where(tables.operators.c.name == name)) is not None:
                 raise NotAllowed(f"{name} is enrolled already.", f"Remove them first: connector operator remove {name}")
@@ -92,6 +99,25 @@ class Register:
         with self._store.reading() as conn:
             rows = conn.execute(select(tables.operators).order_by(tables.operators.c.name)).all()
         return tuple(_operator(row) for row in rows)
+
+    def totp_seed(self, operator: Operator) -> str:
+        """Give the seed of an operator's one-time codes. It changes with every part of the row that matters."""
+        row = canonical([operator.name, operator.role, operator.secret_hash, operator.totp_secret])
+        made = bytes.fromhex(keyed(self._store.audit_key, "operator", row.encode()))
+        return base64.b32encode(made[:_SEED_BYTES]).decode("ascii")
+
+    def spend_code(self, name: str, step: int, operator: str, what: str) -> None:
+        """Use up the one-time code of a time step (RFC 6238 5.2). Raises NotAllowed where it, or a later one, was."""
+        key = f"code-of:{name}"
+        with self._store.writing() as writing:
+            spent = writing.conn.scalar(select(tables.settings.c.value).where(tables.settings.c.name == key))
+            if spent is not None and int(spent) >= step:
+                raise NotAllowed(f"That one-time code of {name} was used already.", "Wait for the next one.")
+            row = {"name": key, "value": str(step), "operator": operator, "set_at": writing.now}
+            upsert(writing.conn, tables.settings, [row])
+            writing.note(
+                "seconded", f"operator:{name}", operator, f"{name} proved themselves to second {operator}: {what}."
+            )
 
     def remove_operator(self, name: str, operator: str) -> None:
         """Remove an operator and forget their secrets. Raises NotAllowed where there is none of that name."""

@@ -129,7 +129,10 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An enrolled operator, for what needs four eyes. The two secrets are never logged, audited or shown."""
+    """An enrolled operator, for what needs four eyes. `totp_secret` is the nonce the seed is made of with the audit key.
+
+    Neither secret is ever logged, audited or shown.
+    """
 
     name: str
     role: str
@@ -246,6 +249,34 @@ class Event:
     run_id: int | None
     text: str
     detail: Mapping[str, str | int | bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a named person said about an identity: a `block`, a `keep`, or the release of a `hold`, and how long."""
+
+    kind: str
+    key: str
+    owner: str
+    reason: str
+    made_at: datetime
+    hold: str = ""
+    until: date | None = None
+    lifted_at: datetime | None = None
+    lifted_by: str = ""
+    seconded_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodRecords:
+    """What the journal holds of a period, as one state of it: revocations that were open in it, and people's words."""
+
+    revocations: tuple[StoredRevocation, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    words: tuple[Word, ...] = ()
+    open_legs: tuple[OpenLeg, ...] = ()
+    open_changes: tuple[OpenChange, ...] = ()
+    sealed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

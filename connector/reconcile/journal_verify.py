@@ -196,9 +196,7 @@ class _Walk:
     def broken(self, fault: str) -> AuditState:
         first_bad = self.last.number + 1 if self.last else (self.first.number if self.first else 1)
         sound, mac = first_bad - 1, self.last.mac if self.last else START
-        sentence = (
-            f"The sealed segment does not hold: {fault}. Changed, or cut off: compare it with a copy."
-        )
+        sentence = f"The sealed segment does not hold: {fault}. Changed, or cut off: compare it with a copy."
         return AuditState(ok=False, records=sound, head=f"{sound}:{mac}", first_bad=first_bad, sentence=sentence)
 
     def ending(self, known: tuple[Checkpoint, ...]) -> AuditState:

@@ -6,6 +6,8 @@ from datetime import datetime
 
 from connector.model import LegKind, LegState
 from connector.reconcile.advice import Advice
+from connector.reconcile.journal_values import StoredLeg, StoredRevocation
+from connector.reconcile.plan_values import Revocation
 from connector.reconcile.wording import Who, clean, counted, moment, said
 
 CLOSED = frozenset({LegState.CLOSED, LegState.ALREADY_CLOSED})
@@ -44,6 +46,29 @@ class LegLine:
     def label(self) -> str:
         """Whose leg it is, for people."""
         return clean(self.who.label)
+
+
+def leg_lines(revocation: StoredRevocation) -> tuple[LegLine, ...]:
+    """Give the legs of a revocation as the journal has them."""
+    return tuple(_line(leg, revocation.row) for leg in revocation.legs)
+
+
+def _line(leg: StoredLeg, row: Revocation) -> LegLine:
+    return LegLine(
+        leg.planned.kind.value,
+        leg.planned.target,
+        leg.planned.subject,
+        leg.state,
+        leg.detail,
+        leg.finished_at or leg.last_tried or leg.intended_at,
+        leg.attempts,
+        leg.intended_at,
+        row.key,
+        row.code,
+        row.name,
+        leg.ended,
+        leg.effective_by,
+    )
 
 
 def is_open(leg: LegLine) -> bool:

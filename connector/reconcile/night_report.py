@@ -4,16 +4,16 @@ Without a run named it is the report of the last night: what the newest run left
 before it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from connector.errors import ConnectorError
 from connector.reconcile.decide import Decisions
 from connector.reconcile.guard import standing_objections
 from connector.reconcile.journal import Journal
-from connector.reconcile.journal_values import Direction, PastRun, StoredLeg, StoredRevocation
-from connector.reconcile.leg_words import LegLine
+from connector.reconcile.journal_values import Direction, PastRun, StoredRevocation
+from connector.reconcile.leg_words import leg_lines
 from connector.reconcile.plan import assemble
 from connector.reconcile.plan_values import Addition, Objection, Plan
 from connector.reconcile.report import HeldKeys, Outcomes, Report, RunCounts, RunFacts, holds_of, report
@@ -48,7 +48,8 @@ class Reporting:
         closed = self._closed(run, whole_night=whole_night)
         plan = _with_rows(self._plan(run, decisions), closed)
         added = self._added(run, whole_night=whole_night)
-        outcomes = Outcomes(tuple(_legs(closed)), added, self._stopped(run, plan))
+        legs = tuple(leg for revocation in closed for leg in leg_lines(revocation))
+        outcomes = Outcomes(legs, added, self._stopped(run, plan))
         return report(self._facts(run), plan, outcomes, decisions, self._history(), known_holds=self._known(run))
 
     def _runs(self) -> list[PastRun]:
@@ -118,32 +119,6 @@ def _with_rows(plan: Plan, closed: Sequence[StoredRevocation]) -> Plan:
     known = {row.key for row in plan.revocations}
     others = {r.row.key: r.row for r in closed if r.row.key not in known}
     return replace(plan, revocations=(*plan.revocations, *others.values()))
-
-
-def _legs(closed: Iterable[StoredRevocation]) -> Iterable[LegLine]:
-    for revocation in closed:
-        row = revocation.row
-        for leg in revocation.legs:
-            yield _leg(leg, row.key, row.code, row.name)
-
-
-def _leg(leg: StoredLeg, key: str, code: str, name: str) -> LegLine:
-    at: datetime = leg.finished_at or leg.last_tried or leg.intended_at
-    return LegLine(
-        leg.planned.kind.value,
-        leg.planned.target,
-        leg.planned.subject,
-        leg.state,
-        leg.detail,
-        at,
-        leg.attempts,
-        leg.intended_at,
-        key,
-        code,
-        name,
-        leg.ended,
-        leg.effective_by,
-    )
 
 
 def _counts(run: PastRun, driven: Sequence[StoredRevocation]) -> RunCounts:

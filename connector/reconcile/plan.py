@@ -172,9 +172,13 @@ def _before_facts(before: Account | Member | None) -> list[object]:
 
 
 def _basis(decision: Decision) -> str:
-    """Digest everything the row depends on: when one of these changes, it is another row."""
+    """Digest everything the row depends on: when one of these changes, it is another row.
+
+    By what an account was matched is no part of it: a run that learns a link must not turn every plan stale. A match
+    that is weaker than it was shows as a hold.
+    """
     identity = decision.identity
-    facts = [[*_before_facts(a.account), a.by] for a in identity.accounts]
+    facts = [_before_facts(a.account) for a in identity.accounts]
     facts += [_before_facts(m) for m in identity.members]
     evidence = [[e.about, e.text] for e in decision.evidence]
     return digest_of([identity.key, list(decision.reasons), list(decision.holds), evidence, facts])

@@ -6,7 +6,8 @@ may be `=HYPERLINK(...)`.
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from connector.reconcile.report import Report
 from connector.reconcile.wording import moment
@@ -30,11 +31,18 @@ def safe_cell(value: object) -> str:
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Write a table as CSV."""
+    return "".join(csv_lines(header, rows))
+
+
+def csv_lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """Write a table as CSV, a row at a time: a long one never stands in memory as a whole."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\r\n")  # RFC 4180 2.1
-    writer.writerow([safe_cell(title) for title in header])
-    writer.writerows([safe_cell(value) for value in row] for row in rows)
-    return target.getvalue()
+    for row in chain((header,), rows):
+        writer.writerow([safe_cell(value) for value in row])
+        yield target.getvalue()
+        target.seek(0)
+        target.truncate()
 
 
 def report_csv(report: Report) -> str:

@@ -37,25 +37,16 @@ h2{{break-after:avoid}}code{{background:none;border:1px solid #9ca3af}}}}
 
 def report_html(report: Report) -> str:
     """Lay a report out as one self-contained HTML page."""
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en">',
-            *_head(report),
-            "<body>",
-            *_top(report),
-            *(line for section in report.sections for line in _section(section)),
-            *_notes(report),
-            *_history(report),
-            *_foot(report),
-            "</body>",
-            "</html>",
-            "",
-        ]
-    )
+    sections = (line for section in report.sections for line in _section(section))
+    return page(report.subject, (*_top(report), *sections, *_notes(report), *_history(report), *_foot(report)))
 
 
-def _head(report: Report) -> Iterable[str]:
+def page(title: str, body: Iterable[str]) -> str:
+    """Put lines of HTML into a self-contained page in the look of our reports. The title is text, the lines HTML."""
+    return "\n".join(["<!DOCTYPE html>", '<html lang="en">', *_head(title), "<body>", *body, "</body>", "</html>", ""])
+
+
+def _head(title: str) -> Iterable[str]:
     digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     # CSP 3, 6.1 and 2.3.1: nothing is fetched, and only this very style is applied.
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
@@ -65,28 +56,28 @@ def _head(report: Report) -> Iterable[str]:
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield '<meta name="color-scheme" content="light dark">'
     yield '<meta name="referrer" content="no-referrer">'
-    yield f"<title>{_safe(report.subject)}</title>"
+    yield f"<title>{safe(title)}</title>"
     yield f"<style>{_STYLE}</style>"
     yield "</head>"
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Escape a text for element content and quoted attributes. The one place where that is done."""
     return escape(clean(text), quote=True)
 
 
 def _top(report: Report) -> Iterable[str]:
     run = report.run
-    yield f"<h1>{_safe(report.subject)}</h1>"
+    yield f"<h1>{safe(report.subject)}</h1>"
     by = f", by {run.operator}" if run.operator else ""
     result = f": {run.result}" if run.result else ""
     plan = f", plan {run.plan_id}" if run.plan_id else ""
     text = f"Run {run.run_id} as of {run.as_of}, {moment(run.at)}{by}{plan}{result}"
-    yield f'<p class="quiet">{_safe(text)}</p>'
+    yield f'<p class="quiet">{safe(text)}</p>'
 
 
 def _section(section: ReportSection) -> Iterable[str]:
-    yield f"<h2>{_safe(section.title)} ({len(section.lines):,})</h2>"
+    yield f"<h2>{safe(section.title)} ({len(section.lines):,})</h2>"
     yield "<table>"
     yield '<thead><tr><th scope="col">Who</th><th scope="col">What</th><th scope="col">Details</th></tr></thead>'
     yield "<tbody>"
@@ -98,12 +89,12 @@ def _section(section: ReportSection) -> Iterable[str]:
 
 def _row(line: ReportLine) -> str:
     warns = ' class="warns"' if line.warns else ""
-    details = [_safe(line.text)]
+    details = [safe(line.text)]
     if line.to_do:
-        details.append(f"<p>{_safe(line.to_do)}</p>")
-    details += [f"<code>{_safe(command)}</code>" for command in line.commands]
-    who = f'<td class="who"><bdi>{_safe(line.label)}</bdi></td>'
-    return f'<tr{warns}>{who}<td class="what">{_safe(line.what)}</td><td>{"".join(details)}</td></tr>'
+        details.append(f"<p>{safe(line.to_do)}</p>")
+    details += [f"<code>{safe(command)}</code>" for command in line.commands]
+    who = f'<td class="who"><bdi>{safe(line.label)}</bdi></td>'
+    return f'<tr{warns}>{who}<td class="what">{safe(line.what)}</td><td>{"".join(details)}</td></tr>'
 
 
 def _notes(report: Report) -> Iterable[str]:
@@ -111,7 +102,7 @@ def _notes(report: Report) -> Iterable[str]:
         yield "<p>Nothing was to be done.</p>"
     if report.notes:
         yield "<h2>Notes</h2>"
-        yield from (f"<p>{_safe(note)}</p>" for note in report.notes)
+        yield from (f"<p>{safe(note)}</p>" for note in report.notes)
 
 
 def _history(report: Report) -> Iterable[str]:
@@ -131,4 +122,4 @@ def _history(report: Report) -> Iterable[str]:
 
 def _foot(report: Report) -> Iterable[str]:
     if report.run.audit_head:
-        yield f'<p class="quiet">Audit head: {_safe(report.run.audit_head)}</p>'
+        yield f'<p class="quiet">Audit head: {safe(report.run.audit_head)}</p>'

@@ -197,7 +197,5 @@ class School:
     def roles_ever(self, person_id: str) -> frozenset[str]:
         """Give every security role a person holds or held, folded; a role that begins later was not held yet."""
         return frozenset(
-            fold(g.role)
-            for g in self.grants.get(person_id, ())
-            if g.begins_on is None or g.begins_on <= self.as_of
+            fold(g.role) for g in self.grants.get(person_id, ()) if g.begins_on is None or g.begins_on <= self.as_of
         )
