@@ -14,6 +14,7 @@ from connector.config import Config, NightlyMode, load
 from connector.errors import ConfigError, NotAllowed, PlanError, PlanStopped, UnknownPerson
 from connector.journal_key import open_journal
 from connector.model import Finding, Hold, Level, MemberStatus
+from connector.opening import refuse_outrun
 from connector.operators import who_acts
 from connector.policy import PortalRules
 from connector.reconcile.accepting import fingerprints_of
@@ -37,7 +38,7 @@ from connector.reconcile.journal_values import (
 )
 from connector.reconcile.judge import Judgement
 from connector.reconcile.membership import Action, ActionPlan, action_plan
-from connector.reconcile.membership_changes import MemberChanges, change_of_one, changes_of_action
+from connector.reconcile.membership_changes import OPENS, MemberChanges, change_of_one, changes_of_action
 from connector.reconcile.memory import Block, Release
 from connector.reconcile.night_report import Reporting
 from connector.reconcile.past_events import past_events
@@ -46,6 +47,7 @@ from connector.reconcile.plan_values import Addition, Plan, Revocation
 from connector.reconcile.reading import Progress, Targets, silent
 from connector.reconcile.report import Report
 from connector.reconcile.restoring import Restore, plan_restore
+from connector.reconcile.rule_changes import RESTRICTION_LIFTED
 from connector.reconcile.running import UNBELIEVED, Running, RunResult, Setup
 from connector.registry import (
     open_admin_system,
@@ -329,6 +331,7 @@ class Connector:
         """Open again, through the journal. Raises PlanStopped over max_enables."""
         if objections := enable_objections(len(restore.rows), self.config.limits):
             raise PlanStopped(objections[0].text, objections[0].fix)
+        refuse_outrun(self.look, self.today(), as_of, (row.person_id for row in restore.rows))
         with self.running().acting("restore", as_of, {}) as applier:
             legs = self.journal.intend(applier.run, "", restore.rows, self.operator, direction=Direction.OPEN)
             left = applier.drive(legs)
@@ -365,6 +368,7 @@ class Connector:
         enabling, adding = kinds.count(ChangeKind.ENABLE), kinds.count(ChangeKind.ADD)
         if objections := (*enable_objections(enabling, limits), *addition_objections(adding, limits)):
             raise PlanStopped(objections[0].text, objections[0].fix)
+        refuse_outrun(self.look, self.today(), as_of, (c.person_id for c in changes if c.kind in OPENS))
         with self.running().acting("membership", as_of, {}) as applier:
             left = applier.change(changes)
             self.journal.end_run(applier.run, "changed", 4 if left else 0)
@@ -385,11 +389,13 @@ class Connector:
         status: MemberStatus = MemberStatus.ENABLED,
     ) -> MemberChanges:
         """Say what changes for one person in one portal. Raises NotAllowed, UnknownPerson, ConfigError."""
+        if kind in OPENS:
+            self._refuse_unbelieved(judgement, RESTRICTION_LIFTED)
         rules, identity = self.portal(portal), self.person(judgement, person)
         return change_of_one(kind, rules, identity, judgement.decisions, status)
 
-    def _refuse_unbelieved(self, judgement: Judgement) -> None:
+    def _refuse_unbelieved(self, judgement: Judgement, *also: str) -> None:
         """A source that cannot be believed decides nothing about members either."""
         for objection in self.running().standing(judgement.plan):
-            if objection.label.startswith(UNBELIEVED):
+            if objection.label.startswith((UNBELIEVED, *also)):
                 raise PlanStopped(objection.text, objection.fix)

@@ -12,13 +12,14 @@ from connector.errors import JournalError
 from connector.reconcile.journal import Journal
 
 
-def open_journal(config: Config) -> Journal:
-    """Open the journal; a new one is made with a new audit key beside it."""
+def open_journal(config: Config, *, migrate: bool = False) -> Journal:
+    """Open the journal; a new one is made with a new audit key beside it. `migrate` brings an older one forward."""
     key, site = config.journal.audit_key, config.site
     made = bool(key.file) and _make_key(site.path(key.file), config.journal_url)
     password = config.journal.password.reveal(site) if config.journal.password else ""
     try:
-        return Journal.open(config.journal_url, audit_key=key.reveal(site).encode(), password=password)
+        revealed = key.reveal(site).encode()
+        return Journal.open(config.journal_url, audit_key=revealed, password=password, migrate=migrate)
     except JournalError:
         # A journal in PostgreSQL is only seen now: had it a key, the new one must not stand where that one is put back.
         if made and not _is_file(config.journal_url):

@@ -51,11 +51,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One run in one process. `data_mb` is the peak before the first stage: the snapshot and yesterday's people."""
+    """One run in one process.
+
+    `seconds` are the clock's, `processor_seconds` what of them the run really had. `data_mb` is the peak before the
+    first stage: the snapshot and yesterday's people.
+    """
 
     sizes: Sizes
     outcome: Outcome
     seconds: float
+    processor_seconds: float
     data_mb: float
     peak_mb: float
 
@@ -83,10 +88,10 @@ def measure(scale: float) -> Figures:
     """Run one night in this process, which should be a fresh one."""
     made = bench_school(scale)
     data_mb = _peak_mb()
-    begun = time.perf_counter()
+    begun, had = time.perf_counter(), time.process_time()
     judged = night(made)
-    seconds = time.perf_counter() - begun
-    return Figures(sizes_of(made), outcome_of(judged), seconds, data_mb, _peak_mb())
+    seconds, processor_seconds = time.perf_counter() - begun, time.process_time() - had
+    return Figures(sizes_of(made), outcome_of(judged), seconds, processor_seconds, data_mb, _peak_mb())
 
 
 def sizes_of(made: BenchSchool) -> Sizes:
@@ -132,6 +137,7 @@ def table(runs: Sequence[Figures], command: str, times: int) -> str:
         *(_line(name, [f"{getattr(r.sizes, name):,}" for r in runs]) for name in sizes),
         *(_line(f"→ {n.replace('_', ' ')}", [f"{getattr(r.outcome, n):,}" for r in runs]) for n in outcomes),
         _line("**seconds**", [f"**{r.seconds:.2f}**" for r in runs]),
+        _line("of them on a processor", [f"{r.processor_seconds:.2f}" for r in runs]),
         _line("the data alone, MB", [f"{r.data_mb:,.0f}" for r in runs]),
         _line("**peak of the process, MB**", [f"**{r.peak_mb:,.0f}**" for r in runs]),
     ]

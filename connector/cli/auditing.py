@@ -4,7 +4,6 @@ Everything but `audit seal` and `journal migrate` only reads.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +14,7 @@ from connector.app import Connector
 from connector.cli.call import Call, Format
 from connector.cli.printing import Rows
 from connector.cli.reporting import report
-from connector.cli.verb import Group, Verb, to_day
+from connector.cli.verb import Group, to_day
 from connector.config import load
 from connector.journal_key import open_journal
 from connector.reconcile.audit_files import write_whole
@@ -58,10 +57,8 @@ def audit() -> None:
 def verify(call: Call, head: str | None, sealed: Path | None) -> int:
     """Prove that no audit record was changed, moved or taken out; exits 1 where the trail does not hold."""
     with call.connector() as connector:
-        if sealed:
-            state = _auditing(connector).verify_sealed(sealed, head)
-        else:
-            state = connector.journal.verify_audit(head)
+        journal = connector.journal
+        state = _auditing(connector).verify_sealed(sealed, head) if sealed else journal.verify_audit(head)
     call.said(
         state.sentence,
         f"Head: {state.head}",
@@ -165,6 +162,6 @@ def journal() -> None:
 @click.pass_obj
 def migrate(call: Call) -> None:
     """Bring the tables of an older journal to the form this version needs. Back the journal up first."""
-    with closing_journal(call) as opened:
+    with open_journal(load(call.config_path), migrate=True) as opened:
         state = opened.verify_audit()
     call.said("The journal's tables are those this version needs.", state.sentence, ok=state.ok)

@@ -137,7 +137,7 @@ def _agreed(
 )
 @_seconded
 @click.pass_obj
-def operator_add(call: Call, name: str, role: str, password_file: Path | None, **agreed: Any) -> None:
+def operator_add(call: Call, /, name: str, role: str, password_file: Path | None, **agreed: Any) -> None:
     """Enrol an operator: they type a password and scan a secret into an authenticator app. It is shown only once.
 
     As soon as somebody other than you is enrolled, one of those enrolled has to agree: --second NAME.
@@ -183,7 +183,7 @@ def operator_list(call: Call) -> None:
 @click.argument("name")
 @_seconded
 @click.pass_obj
-def operator_remove(call: Call, name: str, **agreed: Any) -> None:
+def operator_remove(call: Call, /, name: str, **agreed: Any) -> None:
     """Remove an operator and forget their secrets; what they have seconded stays in the journal.
 
     Where somebody else is enrolled too, one of those enrolled has to agree: --second NAME.

@@ -98,7 +98,7 @@ class VerbGroup(Group):
     """A verb that is one by itself and has others below it."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, invoke_without_command=True, **settings)
+        super().__init__(*args, **{"invoke_without_command": True, **settings})
         self.params = [*self.params, *_shared()]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -227,7 +227,8 @@ def _recent(conn: Connection, now: datetime) -> tuple[Closed, ...]:
 
 def _recent_one(row: RowMapping) -> Closed:
     revocation: Revocation = decoded(Revocation, row["content"], f"revocation {row['id']}")
-    return Closed(row["key"], row["closed_at"], revocation.values("contact_type"), revocation.values("portal"))
+    types, portals = revocation.values("contact_type"), revocation.values("portal")
+    return Closed(row["key"], row["closed_at"], types, portals, revocation.reasons)
 
 
 def _rollover_complete(conn: Connection, rollover_from: date | None) -> bool:

@@ -17,7 +17,8 @@ from connector.reconcile.membership import Action, ActionPlan, new_member
 from connector.reconcile.plan_values import Addition
 from connector.reconcile.wording import who
 
-_OPENS = (ChangeKind.ADD, ChangeKind.ENABLE)
+OPENS = (ChangeKind.ADD, ChangeKind.ENABLE)
+"""The changes that let somebody in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def change_of_one(
     Raises NotAllowed for nobody's member, and where opening takes two people.
     """
     members = identity.members_of(portal.name)
-    if kind in _OPENS:
+    if kind in OPENS:
         _refuse_what_takes_two(identity, portal, decisions)
     if kind is ChangeKind.ADD:
         return _addition(portal, identity, members, decisions, status)
@@ -106,7 +107,7 @@ def _notes(kind: ChangeKind, portal: PortalRules, identity: Identity, decisions:
     """Say what the next run makes of the change."""
     entitled = portal.name in decisions.scene.claims.portals_of(identity.person_id)
     whom = who(identity)
-    if kind in _OPENS and portal.governed and not entitled:
+    if kind in OPENS and portal.governed and not entitled:
         return (f"{whom.label} is not entitled to {portal.name}: the next run finds this ready to revoke.",)
     if kind is ChangeKind.REMOVE and entitled and portal.roles:
         return (f"{whom.label} still matches the strategy of {portal.name}: the next run adds this person again.",)

@@ -122,8 +122,6 @@ def _contact_reasons(identity: Identity, scene: Scene) -> Iterator[Found]:
     if not standings:
         yield Reason.NO_RELATIONSHIP, "has no relationship to any student"
         return
-    if any(s.counts for s in standings):
-        return
     if bars := restrictions(standings):
         yield from ((Reason.RESTRICTED, f"a court order bars {_student(s, scene)}") for s in bars)
     open_links = [s for s in standings if s.current and s.attendance is Attendance.YES]

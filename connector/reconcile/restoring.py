@@ -7,7 +7,7 @@ e-mail is named. What was never proven closed by us is not ours to open.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from connector.model import Account, LegKind, LegState, Member
+from connector.model import Account, LegKind, LegState, Member, Reason
 from connector.policy import PortalRules, SignIn
 from connector.reconcile.decide import Decisions
 from connector.reconcile.journal_values import Direction, StoredLeg, StoredRevocation
@@ -64,7 +64,9 @@ def _not_now(revocation: StoredRevocation, decisions: Decisions, *, seconded: bo
     key = revocation.row.person_id or ""
     if key in decisions.school.blocked:
         return f"is blocked; connector unblock {revocation.row.code or key} first"
-    if key in decisions.school.barred and not seconded:
+    # Also where the admin system no longer says so: a column that is gone must not let anybody in.
+    restricted = key in decisions.school.barred or Reason.RESTRICTED in revocation.row.reasons
+    if restricted and not seconded:
         return "is restricted by a court order: reopening takes a second operator (--second NAME)"
     return ""
 

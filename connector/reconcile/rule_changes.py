@@ -18,6 +18,7 @@ from connector.reconcile.plan_values import Objection, Plan, Revocation
 from connector.reconcile.school import School
 from connector.reconcile.text import fold
 
+RESTRICTION_LIFTED = "restriction-lifted"
 _RESTRICTED = "relationships.restricted"
 _NAMED = 10
 """How many people one line names."""
@@ -129,7 +130,7 @@ def restriction_objections(now: School, baseline: Baseline, since: str) -> Itera
     if lifted:
         more = f" and {len(lifted) - _NAMED} more" if len(lifted) > _NAMED else ""
         yield Objection(
-            "restriction-lifted",
+            RESTRICTION_LIFTED,
             f"A court order was cleared since {since} for {', '.join(lifted[:_NAMED])}{more}. Nobody is let in before "
             f"a person has looked. {NOTHING_CLOSED}",
             "If wrong: set restricted again in the admin system.",
@@ -138,7 +139,7 @@ def restriction_objections(now: School, baseline: Baseline, since: str) -> Itera
 
 def _column_gone(barred: int) -> Objection:
     return Objection(
-        "restriction-lifted",
+        RESTRICTION_LIFTED,
         f"The admin system no longer says who is restricted (the column is gone); {barred:,} people were. Nothing was "
         "closed or opened.",
         "Put the restricted column back into the export.",

@@ -200,7 +200,12 @@ def test_a_session_saved_between_look_and_delete_is_judged_again_and_ended(
 ) -> None:
     key = table.put({"_auth_user_id": "17"})
     saves = iter([{"_auth_user_id": "17", "page": 2}])
-    disturbed = interrupted(store, lambda: [table.save(key, saved) for saved in saves])
+
+    def save_once() -> None:
+        for saved in saves:
+            table.save(key, saved)
+
+    disturbed = interrupted(store, save_once)
 
     outcome = disturbed.close([EndSessions("17")])[0]
 

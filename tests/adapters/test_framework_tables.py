@@ -1,4 +1,4 @@
-"""The sql session store on the tables that frameworks make themselves: Spring Session JDBC, Flask-Session, connect-pg."""
+"""The sql session store on tables that frameworks make: Spring Session JDBC, Flask-Session, connect-pg-simple."""
 
 import json
 from collections.abc import Callable
@@ -24,15 +24,17 @@ NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
 
 # Spring Session 3: org/springframework/session/jdbc/schema-postgresql.sql, as far as it concerns one session.
-SPRING = (
-    "CREATE TABLE SPRING_SESSION (PRIMARY_ID CHAR(36) NOT NULL, SESSION_ID CHAR(36) NOT NULL, "
-    "CREATION_TIME BIGINT NOT NULL, LAST_ACCESS_TIME BIGINT NOT NULL, MAX_INACTIVE_INTERVAL INT NOT NULL, "
-    "EXPIRY_TIME BIGINT NOT NULL, PRINCIPAL_NAME VARCHAR(100), CONSTRAINT SPRING_SESSION_PK PRIMARY KEY (PRIMARY_ID))",
-    "CREATE TABLE SPRING_SESSION_ATTRIBUTES (SESSION_PRIMARY_ID CHAR(36) NOT NULL, ATTRIBUTE_NAME VARCHAR(200) NOT NULL, "
-    "ATTRIBUTE_BYTES BYTEA NOT NULL, CONSTRAINT SPRING_SESSION_ATTRIBUTES_PK PRIMARY KEY (SESSION_PRIMARY_ID, "
-    "ATTRIBUTE_NAME), CONSTRAINT SPRING_SESSION_ATTRIBUTES_FK FOREIGN KEY (SESSION_PRIMARY_ID) REFERENCES "
-    "SPRING_SESSION(PRIMARY_ID) ON DELETE CASCADE)",
-)
+SPRING = """
+CREATE TABLE SPRING_SESSION (
+  PRIMARY_ID CHAR(36) NOT NULL, SESSION_ID CHAR(36) NOT NULL, CREATION_TIME BIGINT NOT NULL,
+  LAST_ACCESS_TIME BIGINT NOT NULL, MAX_INACTIVE_INTERVAL INT NOT NULL, EXPIRY_TIME BIGINT NOT NULL,
+  PRINCIPAL_NAME VARCHAR(100), CONSTRAINT SPRING_SESSION_PK PRIMARY KEY (PRIMARY_ID));
+CREATE TABLE SPRING_SESSION_ATTRIBUTES (
+  SESSION_PRIMARY_ID CHAR(36) NOT NULL, ATTRIBUTE_NAME VARCHAR(200) NOT NULL, ATTRIBUTE_BYTES BYTEA NOT NULL,
+  CONSTRAINT SPRING_SESSION_ATTRIBUTES_PK PRIMARY KEY (SESSION_PRIMARY_ID, ATTRIBUTE_NAME),
+  CONSTRAINT SPRING_SESSION_ATTRIBUTES_FK FOREIGN KEY (SESSION_PRIMARY_ID)
+    REFERENCES SPRING_SESSION(PRIMARY_ID) ON DELETE CASCADE)
+"""
 SPRING_COLUMNS = SessionColumns(
     "session_id",
     "principal_name",
@@ -87,7 +89,7 @@ def put_spring(url: str, number: int, principal: str | None, *, expires: datetim
 
 @pytest.fixture
 def spring(url: str, site: Site) -> SqlSessionStore:
-    for statement in SPRING:
+    for statement in SPRING.split(";"):
         run(url, statement)
     names = {name: value.upper() for name, value in _filled(SPRING_COLUMNS).items()}
     # SQLite keeps the capitals of the schema, PostgreSQL folds them.

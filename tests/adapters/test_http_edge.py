@@ -4,7 +4,7 @@ import http.server
 import json
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ class Server:
 def started(folder: Path | None = None) -> tuple[Server, http.server.ThreadingHTTPServer]:
     class Answering(http.server.BaseHTTPRequestHandler):
         def answer(self) -> None:
-            server.asked.append((self.command, self.path, dict(self.headers)))
-            status, headers, body = server.replies.pop(0) if server.replies else (200, {}, b"{}")
+            made.asked.append((self.command, self.path, dict(self.headers)))
+            status, headers, body = made.replies.pop(0) if made.replies else (200, {}, b"{}")
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
@@ -57,9 +57,9 @@ def started(folder: Path | None = None) -> tuple[Server, http.server.ThreadingHT
         context.load_cert_chain(leaf.certificate, leaf.key)
         listening.socket = context.wrap_socket(listening.socket, server_side=True)
         scheme = "https"
-    server = Server(f"{scheme}://127.0.0.1:{listening.server_port}")
+    made = Server(f"{scheme}://127.0.0.1:{listening.server_port}")
     threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    return server, listening
+    return made, listening
 
 
 @pytest.fixture
@@ -294,12 +294,9 @@ def test_once_a_server_is_gone_the_rest_of_the_batch_is_unreachable_without_tryi
 
     def end(item: EndSessions) -> Outcome:
         tried.append(item.user)
-        errors: dict[str, Callable[[], Exception]] = {
-            "refused": lambda: SourceError("no right"),
-            "gone": lambda: TargetUnreachable("gone"),
-        }
+        errors = {"refused": SourceError("no right"), "gone": TargetUnreachable("gone")}
         if item.user in errors:
-            raise errors[item.user]()
+            raise errors[item.user]
         return Outcome(LegState.CLOSED)
 
     outcomes = one_by_one([EndSessions(user) for user in ("a", "refused", "b", "gone", "c")], end)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyotp
 import pytest
 
+from connector.operators import who_acts
 from tests.cli.builders import PASSWORD, School
 
 
@@ -89,17 +90,34 @@ def test_a_block_is_lifted_only_by_a_second_operator_who_proves_it(closed: Schoo
     assert closed.identity("XU1003")["status"] == "active"
 
 
-def test_nobody_is_their_own_second_operator(closed: School, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOGNAME", "grace")
-    code = enrolled(closed)
+def test_nobody_is_their_own_second_operator_whatever_the_environment_says(
+    closed: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = who_acts().partition("@")[0]
+    code = enrolled(closed, me)
     closed.typed("block", "XU1003", "--reason", "court order expected")
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody.else")
 
     refused = closed.typed(
-        "unblock", "XU1003", "--second", "grace", "--password-file", password_file(closed), "--code", code.now()
+        "unblock", "XU1003", "--second", me, "--password-file", password_file(closed), "--code", code.now()
     )
 
     assert refused.code == 1
     assert "somebody else" in refused.err
+
+
+def test_a_one_time_code_that_was_seen_is_good_for_nothing_more(closed: School) -> None:
+    closed.typed("block", "XU1003", "--reason", "court order expected")
+    code = enrolled(closed)
+    proof = ("--second", "grace", "--password-file", password_file(closed), "--code", code.now())
+    first = closed.typed("unblock", "XU1003", *proof)
+    closed.typed("block", "XU1003", "--reason", "again")
+
+    again = closed.typed("unblock", "XU1003", *proof)
+
+    assert (first.code, again.code) == (0, 1)
+    assert "was used already" in again.err
 
 
 def test_a_password_file_that_cannot_be_read_is_named(closed: School) -> None:

@@ -104,6 +104,22 @@ def test_operators_are_enrolled_listed_and_removed(school: School) -> None:
     assert "Nobody is enrolled." in school.typed("operator", "list").out
 
 
+def test_whoever_acts_cannot_enrol_a_second_pair_of_eyes_of_their_own(school: School) -> None:
+    file = school.folder / "password.txt"
+    file.write_text(PASSWORD, encoding="utf-8")
+    grace = school.read("operator", "add", "grace", "--password-file", str(file))
+    ghost = ("operator", "add", "ghost", "--password-file", str(file))
+
+    alone = school.typed(*ghost)
+    agreed = ("--second", "grace", "--second-password-file", str(file), "--code", pyotp.TOTP(grace["secret"]).now())
+    together = school.typed(*ghost, *agreed)
+    removed = school.typed("operator", "remove", "grace")
+
+    assert (alone.code, together.code, removed.code) == (1, 0, 1)
+    assert "It takes two to change who the operators are." in alone.err
+    assert "--second NAME" in removed.err
+
+
 def test_a_short_password_is_not_taken(school: School) -> None:
     refused = school.typed("operator", "add", "grace", answers="short\nshort\n")
 

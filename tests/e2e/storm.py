@@ -15,7 +15,7 @@ import requests
 
 from tests.servers import free_port, stop, tail
 
-LONGEST_REQUEST = 0.4
+LONGEST_REQUEST = 0.3
 """Seconds a request of these portals may take, at most."""
 
 _START_SECONDS = 20
@@ -66,7 +66,9 @@ class Storm:
                     got = self._ask(browser, user, f"/login/{user}", {})
                     cookies += [got] if got else []
                 if cookies:
-                    self._ask(browser, user, f"/work/{chance.uniform(0.02, LONGEST_REQUEST):.3f}", chance.choice(cookies))
+                    self._ask(
+                        browser, user, f"/work/{chance.uniform(0.02, LONGEST_REQUEST):.3f}", chance.choice(cookies)
+                    )
                 time.sleep(0.02)
 
     def _ask(self, browser: requests.Session, user: str, path: str, cookies: dict[str, str]) -> dict[str, str]:

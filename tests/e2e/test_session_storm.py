@@ -20,7 +20,7 @@ from tests.e2e.storm import LONGEST_REQUEST, Storm, portal
 from tests.reconcile.journal_builders import KEY, begin, revocation, sessions_leg
 from tests.servers.redis import RedisDatabase
 
-SETTLE_SECONDS = 1.5
+SETTLE_SECONDS = 1.2
 DJANGO_KEY = "django-insecure-storm-2b1a"
 
 
@@ -85,13 +85,13 @@ def test_after_the_clean_sweep_no_request_of_the_person_is_answered_as_signed_in
     applier.targets = Targets(applier.targets.admin_system, session_stores={"web": under.store})
     under.storm.begin("u1003", browsers=6)
     under.storm.begin("u1004", browsers=2)
-    time.sleep(2)
+    time.sleep(1.5)
     signed_in_before = under.storm.signed_in("u1003")
 
     (under.doors / "u1003").unlink()
     still_open = applier.revoke([revocation(legs=(sessions_leg(subject=under.user_in_store),))], "7f3a")
     clean_since = time.monotonic()
-    time.sleep(2)
+    time.sleep(1.5)
     under.storm.end()
 
     leg = applier.journal.revocations("p1")[0].legs[0]

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from connector.errors import JournalError
-from connector.model import LegState, MemberStatus, Outcome
+from connector.model import LegState, MemberStatus, Outcome, Reason
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import ChangeKind, Direction, MembershipChange
 from connector.reconcile.memory import Closed, Memory
@@ -75,7 +75,7 @@ def test_a_closing_counts_for_seven_days_under_its_contact_types_and_portals(jou
     at = journal.revocations("p1")[0].closed_at
     assert at is not None
 
-    assert journal.memory(TODAY).recent == (Closed("p1", at, ("Mother",), ("engage",)),)
+    assert journal.memory(TODAY).recent == (Closed("p1", at, ("Mother",), ("engage",), (Reason.NO_STUDENT_AT_SCHOOL,)),)
     assert journal.memory(TODAY, at + timedelta(days=8)).recent == ()
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from connector.model import LegKind, MemberStatus, SessionKey, Status
-from connector.policy import Policy
+from connector.policy import Policy, PortalRules, Strategy
 from connector.reconcile.memory import Block
 from connector.reconcile.plan import except_for, oldest_login_first, only, urgent_only, without
 from tests.reconcile.build import (
@@ -169,6 +169,19 @@ def test_what_concerns_nobody_in_the_plan_changes_nothing() -> None:
 
 def test_a_session_that_comes_and_goes_changes_nothing() -> None:
     assert digest(two_leavers().session("p1")) == digest(two_leavers())
+
+
+def test_the_order_of_sessions_changes_nothing() -> None:
+    clubs = [PortalRules(name, Strategy.MANUAL) for name in ("chess", "rowing")]
+    users = {(club.name, "sam"): "p1" for club in clubs}
+
+    plans = [
+        two_leavers().portal(*clubs).remember(users=users).session(portal=a, user="sam").session(portal=b, user="sam")
+        for a, b in (("chess", "rowing"), ("rowing", "chess"))
+    ]
+
+    assert plans[0].judge().plan == plans[1].judge().plan
+    assert plans[0].judge().legs("p1")[-2].portals == ("chess", "rowing")
 
 
 def test_an_objection_is_not_part_of_the_digest() -> None:

@@ -109,6 +109,15 @@ def test_a_native_id_counts_in_its_own_portal_only() -> None:
     assert not reaches(judged.legs("p1"), "app", "shop", "17")
 
 
+def test_a_native_id_is_ended_in_the_closing_portal_only_where_another_keeps_something() -> None:
+    one = school().portal(FACULTY).store("app", SessionKey.NATIVE_ID).leaver().role().member(portal="faculty")
+    one.members = [replace(m, native_id=number) for m, number in zip(one.members, ("17", "18"), strict=True)]
+
+    legs = one.judge().legs("p1", LegKind.SESSIONS)
+
+    assert [(leg.subject, leg.portals) for leg in legs if leg.target == "app"] == [("17", ("engage",))]
+
+
 def test_a_person_id_that_looks_like_somebodys_username_is_not_one() -> None:
     one = school().store("app", SessionKey.PERSON_ID).family("p2").leaver("1005")
     one.members[0] = replace(one.members[0], username="1005")
