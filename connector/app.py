@@ -4,7 +4,7 @@ A verb decides nothing itself: it reads, asks the pure core, and lets `running` 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Self
@@ -20,6 +20,7 @@ from connector.policy import PortalRules
 from connector.reconcile.accepting import fingerprints_of
 from connector.reconcile.apply import Pace
 from connector.reconcile.backlog import backlog
+from connector.reconcile.boundaries import Reached, from_environment, unwatched
 from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decision
 from connector.reconcile.diagnose import PastEvent
@@ -70,6 +71,7 @@ class Connector:
     targets: Targets
     operator: str
     progress: Progress = silent
+    reached: Reached = unwatched
 
     @classmethod
     def open(cls, path: Path, progress: Progress = silent) -> Self:
@@ -79,7 +81,8 @@ class Connector:
         targets = Targets(
             open_admin_system(config), open_portals(config), open_directories(config), open_session_stores(config)
         )
-        return cls(config, open_journal(config), targets, who_acts(), progress)
+        reached = from_environment()
+        return cls(config, open_journal(config), targets, who_acts(), progress, reached)
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -98,13 +101,14 @@ class Connector:
 
     def running(self, *, reports_only: bool = False) -> Running:
         """Give what runs: the pipeline over this school's journal and targets."""
-        return Running(self.journal, self.targets, self.setup, self.operator, self.progress, reports_only)
+        running = Running(self.journal, self.targets, self.setup, self.operator, self.progress, reports_only)
+        running.reached = self.reached
+        return running
 
     @property
     def setup(self) -> Setup:
         """What this school decides and applies by."""
-        apply = self.config.apply
-        pace = Pace(apply.settle_seconds, apply.sweeps_max, apply.batch_size, apply.outage_after, apply.lease_seconds)
+        pace = Pace(**asdict(self.config.apply))
         return Setup(
             self.config.rules,
             self.config.portal_rules,
@@ -130,14 +134,8 @@ class Connector:
         for system in self.targets.all():
             found.extend(system.check())
         if not self.is_live:
-            found.append(
-                Finding(
-                    Level.WARNING,
-                    "nightly",
-                    "Report mode: runs decide and report, they apply nothing.",
-                    "connector go-live",
-                )
-            )
+            what = "Report mode: runs decide and report, they apply nothing."
+            found.append(Finding(Level.WARNING, "nightly", what, "connector go-live"))
         return tuple(found)
 
     # --- planning and running ---------------------------------------------------------------------------------------
@@ -264,7 +262,7 @@ class Connector:
         self.journal.unblock(person_id, self.operator, second)
 
     def second(self, name: str, password: str, code: str, what: str) -> None:
-        """Prove the second operator, once for `what`. Raises NotAllowed: not enrolled, or not somebody else."""
+        """Prove the second operator, once for `what`. Raises NotAllowed."""
         operators.second(self.journal, self.operator, operators.Proof(name, password, code), what)
 
     def takes_two_to_enrol(self, leaving: str = "") -> bool:

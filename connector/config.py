@@ -79,13 +79,17 @@ class Nightly:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """How a plan is applied. `sweeps_max` bounds how often sessions are swept again until a sweep is clean."""
+    """How a plan is applied. `sweeps_max` bounds how often sessions are swept again until a sweep is clean.
+
+    For `resweep_days` after somebody was closed, nightly runs sweep their sessions again; 0 is never.
+    """
 
     settle_seconds: int = 60
     sweeps_max: int = 5
     batch_size: int = 500
     outage_after: int = 5
     lease_seconds: int = 120
+    resweep_days: int = 3
 
 
 @dataclass(frozen=True, slots=True)

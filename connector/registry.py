@@ -83,6 +83,8 @@ def _made(section: AdapterSection, site: Site, problems: Problems) -> object | N
         return cast("object", adapter_class(section.name, settings, site))
     except ConfigError as error:
         problems.add_table(section.where, f"is not usable: {error}")
+    except OverflowError:
+        problems.add_table(section.where, "is not usable: a number in it is far too large.")
     return None
 
 

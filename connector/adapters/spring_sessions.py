@@ -7,7 +7,7 @@ a session id, and is never shown.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import redis
@@ -270,7 +270,7 @@ class SpringRedisSessionStore:
 def _expired(seen: bytes | None, interval: bytes | None, now: datetime) -> bool:
     """Say whether a session certainly has expired; a negative interval never does."""
     seconds, last = spring_number(interval), moment(spring_number(seen))
-    return seconds is not None and seconds >= 0 and last is not None and last + timedelta(seconds=seconds) <= now
+    return seconds is not None and seconds >= 0 and last is not None and (now - last).total_seconds() >= seconds
 
 
 def _escaped(text: str) -> str:

@@ -25,6 +25,7 @@ from connector.reconcile.running import RunResult
 from connector.reconcile.wording import counted
 
 _PREVIEWED = "previewed"
+_REPORTED = "reported"
 _HOW = "From a terminal this is a dry run unless you say --apply; unattended (cron, a service) it applies."
 
 
@@ -68,7 +69,9 @@ def run(call: Call, plan_id: str, apply: bool, dry_run: bool) -> int:
         parts = plan_parts(result.judgement.plan, [o.label for o in objections if o not in result.stopped])
         parts += [*_skipped(result), *open_parts(result.open_legs, result.open_changes)]
     else:
-        parts = [*_run_parts(result), *objection_parts(result.stopped, waived)]
+        parts = _run_parts(result)
+        # A reported run shows its whole plan, objections included.
+        parts += [] if result.result == _REPORTED else objection_parts(result.stopped, waived)
     if not (live or plan_id):
         parts += ["", "Report mode: nothing is applied until somebody runs: connector go-live"]
     call.answer(document, _run_rows(result), parts)
@@ -106,7 +109,7 @@ def _run_parts(result: RunResult) -> Parts:
     parts += [addition_line(a) for a in result.added]
     parts += _skipped(result)
     parts += open_parts(result.open_legs, result.open_changes)
-    if result.result == "reported":
+    if result.result == _REPORTED:
         parts += plan_parts(result.judgement.plan, [])
     elif not result.open_legs and not result.open_changes and not result.stopped:
         parts += ["", "Every effect was read back. The proof: run it again, it finds nothing to do."]

@@ -30,7 +30,15 @@ _FOR_SPREADSHEETS = "utf-8-sig"
 
 
 def _day(option: str, name: str, text: str, *, required: bool = False) -> Callable[[Function], Function]:
-    return click.option(option, name, callback=to_day, metavar="DATE", required=required, help=text)
+    return click.option(option, name, callback=_known_day, metavar="DATE", required=required, help=text)
+
+
+def _known_day(ctx: click.Context, param: click.Parameter, value: str | None) -> date | None:
+    """Read a day whose next one, in any time zone, is still in the calendar."""
+    day = to_day(ctx, param, value)
+    if day and not date(1900, 1, 1) <= day <= date(2999, 12, 31):
+        raise click.BadParameter(f"{day} is too far away: give a day from 1900 to 2999.", ctx, param)
+    return day
 
 
 def _auditing(connector: Connector) -> Auditing:

@@ -1,5 +1,6 @@
 """Verbs about plans: plan, show, approve. A plan never writes to a target; kept, it can be approved and applied."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ def check_code(made: Plan, waived: Iterable[str]) -> int:
 def _next_step(made: Plan, waived: Iterable[str], *, kept: bool) -> str:
     standing = standing_objections(made, waived)
     if standing:
-        labels = " ".join(f"--waive {o.label}" for o in standing)
+        labels = " ".join(f"--waive {shlex.quote(o.label)}" for o in standing)
         first = f"Stopped by {listed([o.label for o in standing])}. Mend it at its source, or approve it knowingly:"
         return f"{first} connector approve {made.plan_id} {labels}"
     if not made.pending:

@@ -1,10 +1,12 @@
 """Verbs that lay work out for people: report, backlog."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from connector.adapters.worklist_file import replace_durably
 from connector.cli.call import Call
 from connector.cli.documents import plan_document
 from connector.cli.printing import Rows, heading, table
@@ -75,7 +77,11 @@ def _refuse_options_before(ctx: click.Context) -> None:
 
 def _write(path: Path, text: str, encoding: str) -> str:
     try:
-        path.write_text(text, encoding=encoding, newline="")
+        if path.exists() and not path.is_file():  # a pipe, or /dev/stdout
+            path.write_text(text, encoding=encoding, newline="")
+        else:
+            # In one step and never through a link somebody laid there; a new one is not for everybody to read.
+            replace_durably(path, text.encode(encoding))
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.", "Check the folder and its owner.") from error
     return str(path)
@@ -131,7 +137,7 @@ def _backlog_parts(parts: tuple[Plan, ...], rows: Rows, *, kept: bool) -> Parts:
     text += [table([c.replace("_", " ") for c in rows.columns], rows.rows, whole=("plan",))]
     text += objection_parts([o for p in parts[:1] for o in p.objections], ())
     first = parts[0]
-    waive = "".join(f" --waive {o.label}" for o in first.objections)
+    waive = "".join(f" --waive {shlex.quote(o.label)}" for o in first.objections)
     if kept:
         text += ["", "Read the first, approve it, close it; then the next:", f"  connector show {first.plan_id}"]
         text += [f"  connector approve {first.plan_id}{waive}", f"  connector run --plan {first.plan_id} --apply"]

@@ -1,5 +1,6 @@
 """Verbs that set things up: init, demo, operator. Nothing that is there is ever overwritten."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,9 @@ def _ask(given: Mapping[str, str]) -> dict[str, str]:
 def _write_new(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8", newline="\n") as file:
+        # O_EXCL follows no link; the config names servers and accounts, which is nothing for everybody.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.", "Check the folder and its owner.") from error

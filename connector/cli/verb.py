@@ -18,6 +18,8 @@ from connector.errors import ConnectorError
 from connector.reconcile.wording import clean
 
 _OPTIONS_TITLE = "Options of every verb"
+# Days of grace and notice are added to the day that is decided about: no sum may leave the calendar.
+_EARLIEST, _LATEST = date(1900, 1, 1), date(2999, 12, 31)
 
 
 def to_day(ctx: click.Context, param: click.Parameter, value: str | None) -> date | None:
@@ -36,7 +38,10 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 
 
 def _remember_day(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    _remember(ctx, param, to_day(ctx, param, value))
+    day = to_day(ctx, param, value)
+    if day is not None and not _EARLIEST <= day <= _LATEST:
+        raise click.BadParameter(f"Nothing is decided as of {day}: give a day from 1900 to 2999.", ctx, param)
+    _remember(ctx, param, day)
 
 
 def _shared() -> list[click.Parameter]:
@@ -159,7 +164,8 @@ def _guarded(run: Callable[[], Any], call: Call) -> int:
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last resort: an administrator never sees a traceback unasked
         if call.debug:
-            traceback.print_exception(error)
+            # Through the same sieve as every sentence: what an error quotes comes from outside.
+            _complain("".join(traceback.format_exception(error)), "")
         what = f"The connector failed in a way nobody foresaw ({type(error).__name__})."
         _complain(what, "Please report it, with what this prints: the same command with --debug")
         return 1

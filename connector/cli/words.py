@@ -110,6 +110,9 @@ def _notes(title: str, texts: Iterable[str]) -> Parts:
     return ["", heading(title), *found] if found else []
 
 
+_APPROVE, _INTENDED = "connector approve ", "If intended: "
+
+
 def objection_parts(objections: Iterable[Objection], waived: Iterable[str]) -> Parts:
     """Say what stops a plan: what happened, the mend in the source, then what to type."""
     names = frozenset(waived)
@@ -120,7 +123,7 @@ def objection_parts(objections: Iterable[Objection], waived: Iterable[str]) -> P
         if objection.fix and objection.label not in names:
             parts.append(f"  {objection.fix}")
         if objection.label not in names:
-            parts += [f"  {command}" for command in objection.commands]
+            parts += [f"  {_INTENDED if c.startswith(_APPROVE) else ''}{c}" for c in objection.commands]
     return parts
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from connector.ldap.durable import sync_folder
 from connector.ldap.ldif_file import attribute_line
 
+_NEW_FILE_MODE = 0o640
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows alone writes text otherwise
+
 
 def change_record(dn: str, attribute: str, old: str, new: str) -> bytes:
     """Write one modify that deletes the old value and adds the new one; empty text is no value."""
@@ -33,7 +36,8 @@ def append_records(file: Path, records: Sequence[bytes]) -> None:
         return
     # A record torn by a crash is ended by an empty line; alone it is refused by every tool, not misread.
     start = b"version: 1\n\n" if not content else b"" if content.endswith(b"\n\n") else b"\n\n"
-    with file.open("ab") as stream:
+    # A new one is not for everybody on the machine: it names people and what became of them.
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY, _NEW_FILE_MODE), "ab") as stream:
         stream.write(start + new)
         stream.flush()
         os.fsync(stream.fileno())

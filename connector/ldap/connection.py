@@ -4,6 +4,7 @@ Must never send a password before TLS has verified the server, follow a referral
 by itself. There is no option for any of these.
 """
 
+import re
 import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ from connector.ldap.scope import ScopeSettings
 
 ASSERTION = "1.3.6.1.1.12"  # RFC 4528
 NO_SUCH_OBJECT = 32
+
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9]+)?")
+"""A name or an address. Never a URL: its scheme would decide about TLS."""
 
 _BIND_CODES = {
     "525": "there is no such user",
@@ -78,6 +82,12 @@ class LdapSettings(ScopeSettings):
         ScopeSettings.__post_init__(self)  # a slotted dataclass has no zero-argument super()
         if not self.all_hosts:
             raise ConfigError("A directory needs `host` or `hosts`.", "Name one or more servers.")
+        if not all(_HOST.fullmatch(host) for host in self.all_hosts):
+            # ldap3 reads "ldap://dc1" as an order to go without TLS. The text is not repeated: it may hold a password.
+            raise ConfigError(
+                "`host` and `hosts` hold names or addresses only: no ldap://, no port, no user.",
+                'Write host = "dc1.school.example"; the port has its own key, and `tls` says how it is protected.',
+            )
         if not self.bind_dn or self.bind_password is None:
             raise ConfigError(
                 "A directory needs `bind_dn` and `bind_password`: reading it anonymously shows an unknown part of it.",

@@ -10,6 +10,7 @@ from datetime import date
 from connector.model import Status
 from connector.policy import PortalRules, Rules
 from connector.reconcile.baseline import Baseline, baseline_of, counts_of
+from connector.reconcile.boundaries import Boundary, Reached, unwatched
 from connector.reconcile.codec import CodecError, from_json, to_json
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import Run
@@ -30,6 +31,7 @@ class Accepting:
     rules: Rules
     portals: tuple[PortalRules, ...]
     operator: str
+    reached: Reached = unwatched
 
     def baseline(self) -> Baseline | None:
         """Give the last accepted snapshot, decoded. One that another version wrote cannot be compared with."""
@@ -56,12 +58,14 @@ class Accepting:
         as_of = decisions.school.as_of
         content = to_json(baseline_of(snapshot, self.rules, self.portals, as_of), Baseline).encode()
         number = self.journal.keep_snapshot(run, as_of, content, counts_of(snapshot), fingerprints_of(snapshot))
+        self.reached(Boundary.SNAPSHOT_KEPT)
         ready = {
             d.identity.key: digest_of([list(d.reasons)]) for d in decisions.rows if d.status is Status.READY_TO_REVOKE
         }
         self.journal.observe(run, as_of, ready, decisions.correlation.claims.entitled.keys())
         if accepted:
             self.journal.accept_snapshot(number, run)
+            self.reached(Boundary.SNAPSHOT_ACCEPTED)
             self._learn_links(judgement)
             self._remember_shrinking(judgement)
         self.journal.prune(retention_days, _ACCEPTED_KEPT)

@@ -5,28 +5,30 @@ leg undoes nothing and does not stop the others. N failures of one target in a r
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeVar
 
 from connector.errors import ConnectorError, TargetUnreachable
-from connector.interfaces import Portal
-from connector.model import (
-    Account,
-    CloseAccount,
-    CloseMember,
-    LegKind,
-    LegState,
-    Member,
-    OpenAccount,
-    OpenMember,
-    Outcome,
-)
+from connector.model import Account, LegKind, LegState, Member, Outcome
+from connector.reconcile.boundaries import Boundary, Reached, unwatched
+from connector.reconcile.holding import Holding
 from connector.reconcile.journal import Journal
-from connector.reconcile.journal_values import FINAL, ChangeKind, Direction, MembershipChange, OpenChange, OpenLeg, Run
+from connector.reconcile.journal_values import (
+    FINAL,
+    ChangeKind,
+    Claim,
+    Direction,
+    MembershipChange,
+    OpenChange,
+    OpenLeg,
+    Run,
+)
 from connector.reconcile.membership import new_member
 from connector.reconcile.plan_values import Addition, Revocation
 from connector.reconcile.reading import Progress, Targets, silent
+from connector.reconcile.sending import send_changes, send_to_directory, send_to_portal
 from connector.reconcile.sweeping import Sweeping
 
 T = TypeVar("T")
@@ -34,42 +36,114 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast and how patiently. Seconds and counts, from `[apply]`."""
+    """How fast and how patiently. Seconds, counts and days, from `[apply]`."""
 
     settle_seconds: float = 60
     sweeps_max: int = 5
     batch_size: int = 500
     outage_after: int = 5
     lease_seconds: float = 120
+    resweep_days: float = 3
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Passages:
+    """The boundaries of one kind of effect."""
+
+    before: Boundary
+    counted: Boundary
+    sent: Boundary
+    recorded: Boundary
+
+
+_DOORS = {
+    LegKind.DIRECTORY: _Passages(
+        Boundary.BEFORE_DIRECTORY,
+        Boundary.DIRECTORY_COUNTED,
+        Boundary.DIRECTORY_SENT,
+        Boundary.DIRECTORY_RECORDED,
+    ),
+    LegKind.CREDENTIAL: _Passages(
+        Boundary.BEFORE_CREDENTIAL,
+        Boundary.CREDENTIAL_COUNTED,
+        Boundary.CREDENTIAL_SENT,
+        Boundary.CREDENTIAL_RECORDED,
+    ),
+}
+
+
 class Applier:
-    """Drives legs and membership changes of one run. `sleep` is the settle time's clock."""
+    """Drives legs and membership changes: of one run, or (without one) of the identities whose claims it is given.
 
-    journal: Journal
-    targets: Targets
-    run: Run
-    pace: Pace = field(default_factory=Pace)
-    progress: Progress = silent
-    sleep: Callable[[float], None] = time.sleep
-    _outages: dict[str, int] = field(default_factory=dict)
+    `sleep` is the settle time's clock. What somebody else holds is left alone and named in `busy`.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        targets: Targets,
+        run: Run | None,
+        pace: Pace | None = None,
+        progress: Progress = silent,
+        sleep: Callable[[float], None] = time.sleep,
+        reached: Reached = unwatched,
+        claims: Sequence[Claim] = (),
+    ) -> None:
+        self.journal, self.targets, self.pace = journal, targets, pace or Pace()
+        self.progress, self.reached, self._sleep = progress, reached, sleep
+        self.holding = Holding(journal, run, self.pace.lease_seconds, reached, tuple(claims))
+        self.last_session_ended: datetime | None = None
+        self._outages: dict[str, int] = {}
+
+    @property
+    def run(self) -> Run:
+        """The run that is acted for. Raises ValueError where there is none."""
+        if self.holding.run is None:
+            raise ValueError("This applier stands on claims alone; it has no run.")
+        return self.holding.run
+
+    @property
+    def busy(self) -> tuple[str, ...]:
+        """The keys of identities that somebody else held: left as they were, for the next run."""
+        return tuple(self.holding.busy)
+
+    def keep_lease(self) -> None:
+        """Check and extend what is held. Raises RunInProgress where it was lost."""
+        self.holding.keep()
+
+    # --- legs -------------------------------------------------------------------------------------------------------
 
     def revoke(
         self, rows: Sequence[Revocation], plan_id: str, instead_of: Sequence[tuple[OpenLeg, str]] = ()
     ) -> tuple[OpenLeg, ...]:
         """Intend all legs of these rows, then drive them; give the legs that are still open.
 
-        `instead_of` are legs from earlier that are called off, with why, as soon as the new ones are on disk.
+        `instead_of` are legs from earlier that are called off, with why, as soon as the new ones are on disk. A row
+        whose identity somebody else holds is not intended; see `busy`.
         """
-        legs = self.journal.intend(self.run, plan_id, rows, self.run.operator) if rows else ()
-        self.call_off(instead_of)
+        legs = [leg for batch in self._parts(rows) for leg in self._intend(batch, plan_id)]
+        self.call_off([(leg, why) for leg, why in instead_of if leg.key not in self.holding.busy])
         return self.drive((*legs, *self._waiting_sessions(legs)))
+
+    def _intend(self, rows: Sequence[Revocation], plan_id: str) -> tuple[OpenLeg, ...]:
+        with self.holding.over(row.key for row in rows) as ours:
+            mine = [row for row in rows if row.key in ours]
+            if not mine:
+                return ()
+            self.reached(Boundary.BEFORE_INTENT)
+            run = self.run
+            legs = self.journal.intend(run, plan_id, mine, run.operator, claims=self.holding.claims)
+            self.reached(Boundary.INTENT_DURABLE)
+        return legs
 
     def call_off(self, legs: Sequence[tuple[OpenLeg, str]]) -> None:
         """Call legs off, each with why."""
-        if legs:
-            self.journal.record([(leg, Outcome(LegState.CALLED_OFF, why)) for leg, why in legs], self.run)
+        for batch in self._parts(legs):
+            with self.holding.over(leg.key for leg, _ in batch) as ours:
+                outcomes = [(leg, Outcome(LegState.CALLED_OFF, why)) for leg, why in batch if leg.key in ours]
+                self.reached(Boundary.BEFORE_CALL_OFF)
+                self.journal.record(outcomes, self.holding.run, self.holding.claims)
+                self.reached(Boundary.CALLED_OFF)
 
     def _waiting_sessions(self, legs: Sequence[OpenLeg]) -> list[OpenLeg]:
         """Give the session legs from earlier of the same people: swept again after the last door closes."""
@@ -86,15 +160,21 @@ class Applier:
         Of the session legs in `older_only`, sessions that began after the intent are spared.
         """
         still_open: list[OpenLeg] = []
-        for kind in (LegKind.DIRECTORY, LegKind.CREDENTIAL):
+        for kind in _DOORS:
             for target, batch in self._batches(leg for leg in legs if leg.planned.kind is kind):
                 still_open += self._doors(kind, target, batch)
         sessions = [leg for leg in legs if leg.planned.kind is LegKind.SESSIONS]
         if sessions:
-            sweeping = Sweeping(self.journal, self.targets, self.run, self.sleep, self.progress, self.keep_lease)
             pace = self.pace
-            still_open += sweeping.sweep(sessions, self._open_doors(), older_only, pace.settle_seconds, pace.sweeps_max)
+            doors, sweeping = self._open_doors(), self.sweeping()
+            still_open += sweeping.sweep(sessions, doors, older_only, pace.settle_seconds, pace.sweeps_max)
+            self.last_session_ended = sweeping.last_ended or self.last_session_ended
         return tuple(still_open)
+
+    def sweeping(self) -> Sweeping:
+        """Give what sweeps the session stores, standing on what this applier holds."""
+        size = self.pace.batch_size
+        return Sweeping(self.journal, self.targets, self.holding, self._sleep, self.progress, self.reached, size)
 
     def _open_doors(self) -> set[str]:
         """Give whose doors are not closed yet, by the journal: those driven now and those that wait."""
@@ -104,42 +184,47 @@ class Applier:
             if leg.planned.kind is not LegKind.SESSIONS and leg.direction is Direction.CLOSE
         }
 
-    def keep_lease(self) -> None:
-        """Check and extend the run's lease before anything is sent. Raises RunInProgress where it was lost."""
-        self.run = self.journal.renew(self.run, self.pace.lease_seconds)
+    def _parts(self, items: Sequence[T]) -> Iterable[Sequence[T]]:
+        for start in range(0, len(items), self.pace.batch_size):
+            yield items[start : start + self.pace.batch_size]
 
-    def _batches(self, legs: Iterable[OpenLeg]) -> Iterable[tuple[str, list[OpenLeg]]]:
+    def _batches(self, legs: Iterable[OpenLeg]) -> Iterable[tuple[str, Sequence[OpenLeg]]]:
         """Give batches of one target and one direction: what closes and what opens are never sent together."""
         by_target: dict[tuple[str, Direction], list[OpenLeg]] = {}
         for leg in legs:
             by_target.setdefault((leg.planned.target, leg.direction), []).append(leg)
         for (target, _), mine in by_target.items():
-            for start in range(0, len(mine), self.pace.batch_size):
-                yield target, mine[start : start + self.pace.batch_size]
+            for part in self._parts(mine):
+                yield target, part
 
-    def _doors(self, kind: LegKind, target: str, batch: list[OpenLeg]) -> list[OpenLeg]:
+    def _doors(self, kind: LegKind, target: str, batch: Sequence[OpenLeg]) -> list[OpenLeg]:
         """Close (or open again) one batch at one target; give the legs still open."""
         self.progress(f"{kind} {target}: {len(batch)}")
-        outcomes = self._outcomes(kind, target, batch)
-        self.journal.record(list(zip(batch, outcomes, strict=True)), self.run)
-        return [
-            replace(leg, state=o.state, detail=o.detail)
-            for leg, o in zip(batch, outcomes, strict=True)
-            if o.state not in FINAL
-        ]
+        self.reached(_DOORS[kind].before)
+        with self.holding.over(leg.key for leg in batch) as ours:
+            mine = [leg for leg in batch if leg.key in ours]
+            outcomes = self._outcomes(kind, target, mine)
+            self.journal.record(outcomes, self.holding.run, self.holding.claims)
+            self.reached(_DOORS[kind].recorded)
+        left = [replace(leg, state=o.state, detail=o.detail) for leg, o in outcomes if o.state not in FINAL]
+        return [leg for leg in batch if leg.key not in ours] + left
 
-    def _outcomes(self, kind: LegKind, target: str, batch: list[OpenLeg]) -> list[Outcome]:
+    def _outcomes(self, kind: LegKind, target: str, batch: Sequence[OpenLeg]) -> list[tuple[OpenLeg, Outcome]]:
+        """Send what can be sent. What ended meanwhile has no outcome here: somebody else recorded it."""
         if self._is_out(target):
-            return [self._left_alone(target)] * len(batch)
-        known = {leg.leg_id: outcome for leg in batch if (outcome := _cannot_be_sent(leg))}
-        tried = [leg for leg in batch if leg.leg_id not in known]
-        if tried:
-            self.keep_lease()
-            self.journal.attempt(tried, self.run)
-            sent = _asked(lambda: self._sent(kind, target, tried), len(tried))
-            self._count(target, sent)
-            known |= {leg.leg_id: _seen_through(leg, o) for leg, o in zip(tried, sent, strict=True)}
-        return [known[leg.leg_id] for leg in batch]
+            return [(leg, self._left_alone(target)) for leg in batch]
+        known = [(leg, outcome) for leg in batch if (outcome := _cannot_be_sent(leg))]
+        kept_back = {leg.leg_id for leg, _ in known}
+        tried = [leg for leg in batch if leg.leg_id not in kept_back]
+        mine = self.journal.attempt(tried, self.holding.run, self.holding.claims) if tried else ()
+        if not mine:
+            return known
+        self.reached(_DOORS[kind].counted)
+        self.holding.check()
+        sent = _asked(lambda: self._sent(kind, target, mine), len(mine))
+        self.reached(_DOORS[kind].sent)
+        self._count(target, sent)
+        return known + [(leg, _seen_through(leg, o)) for leg, o in zip(mine, sent, strict=True)]
 
     def _is_out(self, target: str) -> bool:
         return self._outages.get(target, 0) >= self.pace.outage_after
@@ -155,26 +240,9 @@ class Applier:
                 failed = outcome.state is LegState.UNREACHABLE
                 self._outages[target] = self._outages.get(target, 0) + 1 if failed else 0
 
-    def _sent(self, kind: LegKind, target: str, batch: list[OpenLeg]) -> Sequence[Outcome]:
-        if kind is LegKind.DIRECTORY:
-            return self._directory(target, batch)
-        return self._portal(target, batch)
-
-    def _directory(self, target: str, batch: list[OpenLeg]) -> Sequence[Outcome]:
-        directory = _known(self.targets.directories, target)
-        if batch[0].direction is Direction.CLOSE:
-            return directory.close([CloseAccount(_account(leg)) for leg in batch])
-        now = {a.guid: a for a in directory.read_some([leg.planned.subject for leg in batch])}
-        return _each(batch, lambda leg: now.get(leg.planned.subject), directory.open, _reopened_account)
-
-    def _portal(self, target: str, batch: list[OpenLeg]) -> Sequence[Outcome]:
-        portal = _known(self.targets.portals, target)
-        if batch[0].direction is Direction.CLOSE:
-            return portal.close([_close_member(leg) for leg in batch])
-        now = {(m.person_id, m.native_id): m for m in portal.read_some([leg.planned.subject for leg in batch])}
-        return _each(
-            batch, lambda leg: now.get((leg.planned.subject, _member(leg).native_id)), portal.open, _reopened_member
-        )
+    def _sent(self, kind: LegKind, target: str, batch: Sequence[OpenLeg]) -> Sequence[Outcome]:
+        send = send_to_directory if kind is LegKind.DIRECTORY else send_to_portal
+        return send(self.targets, target, batch)
 
     # --- membership -------------------------------------------------------------------------------------------------
 
@@ -185,31 +253,62 @@ class Applier:
 
     def change(self, changes: Sequence[MembershipChange]) -> tuple[OpenChange, ...]:
         """Intend membership changes, then drive them; give those still open."""
-        return self.drive_changes(self.journal.intend_changes(self.run, changes, self.run.operator)) if changes else ()
+        return self.drive_changes([one for batch in self._parts(changes) for one in self._intend_changes(batch)])
+
+    def _intend_changes(self, changes: Sequence[MembershipChange]) -> tuple[OpenChange, ...]:
+        with self.holding.over(change.person_id for change in changes) as ours:
+            mine = [change for change in changes if change.person_id in ours]
+            if not mine:
+                return ()
+            self.reached(Boundary.BEFORE_ADDITION_INTENT)
+            intended = self.journal.intend_changes(self.run, mine, self.run.operator, self.holding.claims)
+            self.reached(Boundary.ADDITION_INTENDED)
+        return intended
 
     def drive_changes(self, changes: Sequence[OpenChange]) -> tuple[OpenChange, ...]:
-        """Drive intended membership changes, batch by batch."""
+        """Drive intended membership changes, batch by batch; give those still open."""
         still_open: list[OpenChange] = []
         groups: dict[tuple[str, ChangeKind], list[OpenChange]] = {}
         for change in changes:
             groups.setdefault((change.change.portal, change.change.kind), []).append(change)
         for (portal, kind), mine in groups.items():
-            for start in range(0, len(mine), self.pace.batch_size):
-                still_open += self._change_batch(portal, kind, mine[start : start + self.pace.batch_size])
+            for part in self._parts(mine):
+                still_open += self._change_batch(portal, kind, part)
         return tuple(still_open)
 
-    def _change_batch(self, portal: str, kind: ChangeKind, batch: list[OpenChange]) -> list[OpenChange]:
+    def call_off_changes(self, changes: Sequence[tuple[OpenChange, str]]) -> None:
+        """Call membership changes off, each with why."""
+        for batch in self._parts(changes):
+            with self.holding.over(one.change.person_id for one, _ in batch) as ours:
+                off = [(one, Outcome(LegState.CALLED_OFF, why)) for one, why in batch if one.change.person_id in ours]
+                self.journal.record_changes(off, self.run, self.holding.claims)
+
+    def _change_batch(self, portal: str, kind: ChangeKind, batch: Sequence[OpenChange]) -> list[OpenChange]:
         self.progress(f"{kind} in {portal}: {len(batch)}")
+        self.reached(Boundary.BEFORE_ADDITION)
+        with self.holding.over(one.change.person_id for one in batch) as ours:
+            mine = [one for one in batch if one.change.person_id in ours]
+            outcomes = self._change_outcomes(portal, kind, mine)
+            self.journal.record_changes(outcomes, self.run, self.holding.claims)
+            self.reached(Boundary.ADDITION_RECORDED)
+        waiting = [one for one in batch if one.change.person_id not in ours]
+        return waiting + [one for one, o in outcomes if o.state not in FINAL]
+
+    def _change_outcomes(
+        self, portal: str, kind: ChangeKind, batch: Sequence[OpenChange]
+    ) -> list[tuple[OpenChange, Outcome]]:
         if self._is_out(portal):
-            outcomes: Sequence[Outcome] = [self._left_alone(portal)] * len(batch)
-        else:
-            self.keep_lease()
-            self.journal.attempt_changes(batch, self.run)
-            changes = [c.change for c in batch]
-            outcomes = _asked(lambda: _changed(_known(self.targets.portals, portal), kind, changes), len(batch))
-            self._count(portal, outcomes)
-        self.journal.record_changes(list(zip(batch, outcomes, strict=True)), self.run)
-        return [c for c, o in zip(batch, outcomes, strict=True) if o.state not in FINAL]
+            return [(one, self._left_alone(portal)) for one in batch]
+        mine = self.journal.attempt_changes(batch, self.run, self.holding.claims) if batch else ()
+        if not mine:
+            return []
+        self.reached(Boundary.ADDITION_COUNTED)
+        self.holding.check()
+        changes = [one.change for one in mine]
+        sent = _asked(lambda: send_changes(self.targets, portal, kind, changes), len(mine))
+        self.reached(Boundary.ADDITION_SENT)
+        self._count(portal, sent)
+        return list(zip(mine, sent, strict=True))
 
 
 def _asked(ask: Callable[[], Sequence[Outcome]], count: int) -> Sequence[Outcome]:
@@ -239,85 +338,3 @@ def _seen_through(leg: OpenLeg, outcome: Outcome) -> Outcome:
     if unanswered and leg.direction is Direction.CLOSE and outcome.state is LegState.ALREADY_CLOSED:
         return replace(outcome, state=LegState.CLOSED, detail="an earlier try took effect", before=leg.planned.before)
     return outcome
-
-
-def _known(systems: Mapping[str, T], name: str) -> T:
-    if name not in systems:
-        raise ConnectorError(
-            f"{name} is no longer in the config.", "Put the section back, or: connector abandon PERSON --reason TEXT"
-        )
-    return systems[name]
-
-
-def _account(leg: OpenLeg) -> Account:
-    assert isinstance(leg.planned.before, Account)  # noqa: S101 - `_cannot_be_sent` has kept back what holds none
-    return leg.planned.before
-
-
-def _member(leg: OpenLeg) -> Member:
-    assert isinstance(leg.planned.before, Member)  # noqa: S101 - `_cannot_be_sent` has kept back what holds none
-    return leg.planned.before
-
-
-def _close_member(leg: OpenLeg) -> CloseMember:
-    before = replace(_member(leg), name=_member(leg).name or leg.name)
-    types = ", ".join(leg.contact_types)
-    return CloseMember(before, leg.planned.clear_credential, leg.planned.disable_member, types, leg.code)
-
-
-Item = TypeVar("Item")
-
-
-def _each(
-    batch: Sequence[OpenLeg],
-    found: Callable[[OpenLeg], T | None],
-    send: Callable[[list[Item]], Sequence[Outcome]],
-    item: Callable[[OpenLeg, T], Item | Outcome],
-) -> list[Outcome]:
-    """Send what can be opened again; what has moved on is a conflict and is never written."""
-    made: dict[int, Item | Outcome] = {}
-    for leg in batch:
-        current = found(leg)
-        made[leg.leg_id] = Outcome(LegState.CALLED_OFF, "the entry is gone") if current is None else item(leg, current)
-    items = {leg_id: one for leg_id, one in made.items() if not isinstance(one, Outcome)}
-    sent = dict(zip(items, send(list(items.values())), strict=True)) if items else {}
-    return [_outcome(made[leg.leg_id], sent.get(leg.leg_id)) for leg in batch]
-
-
-def _outcome(made: object, sent: Outcome | None) -> Outcome:
-    if sent is not None:
-        return sent
-    assert isinstance(made, Outcome)  # noqa: S101 - what was not sent is an outcome already
-    return made
-
-
-def _reopened_account(leg: OpenLeg, now: Account) -> OpenAccount | Outcome:
-    """Give the account back the state it had before we closed it; the write is conditional on what was just read."""
-    before = _account(leg)
-    return (
-        Outcome(LegState.ALREADY_CLOSED, "is enabled already", after=now)
-        if now.enabled
-        else OpenAccount(now, before.state)
-    )
-
-
-def _reopened_member(leg: OpenLeg, now: Member) -> OpenMember | Outcome:
-    before = _member(leg)
-    if now.username and now.username != before.username:
-        return Outcome(LegState.CONFLICT, f"has the username {now.username} now", before=now)
-    return OpenMember(now, before.username, before.status)
-
-
-def _changed(portal: Portal, kind: ChangeKind, changes: Sequence[MembershipChange]) -> Sequence[Outcome]:
-    befores = [c.before for c in changes if c.before is not None]
-    match kind:
-        case ChangeKind.ADD:
-            return portal.add([c.after for c in changes if c.after is not None])
-        case ChangeKind.DISABLE:
-            return portal.close([CloseMember(b, clear_credential=False, disable=True) for b in befores])
-        case ChangeKind.ENABLE:
-            return portal.open(
-                [OpenMember(c.before, c.before.username, c.after.status) for c in changes if c.before and c.after]
-            )
-        case ChangeKind.REMOVE:
-            return portal.remove(befores)

@@ -32,6 +32,9 @@ def write_once(path: Path, lines: Iterable[str]) -> None:
 
 def write_whole(path: Path, parts: Iterable[str], encoding: str) -> None:
     """Write a file anew, whole or not at all. Raises ConfigError where it cannot be written."""
+    if path.exists() and not path.is_file():  # a pipe, or /dev/stdout: there is nothing to replace
+        _pour(path, parts, encoding)
+        return
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
@@ -45,6 +48,14 @@ def write_whole(path: Path, parts: Iterable[str], encoding: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _pour(path: Path, parts: Iterable[str], encoding: str) -> None:
+    try:
+        with path.open("w", encoding=encoding, newline="") as file:
+            file.writelines(parts)
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def read_lines(path: Path) -> Iterator[str]:

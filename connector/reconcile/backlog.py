@@ -8,14 +8,18 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from connector.errors import PlanError
-from connector.model import Reason
+from connector.model import URGENT, Reason
 from connector.reconcile.plan import assemble, oldest_login_first
 from connector.reconcile.plan_values import Plan, Revocation
 
+_ORDER = sorted(Reason, key=lambda reason: reason not in URGENT)
+"""Urgent reasons first, as in every plan."""
+
 
 def backlog(plan: Plan, size: int) -> tuple[Plan, ...]:
-    """Cut by first reason, oldest last login first, at most `size` rows each. Raises PlanError for a size below one.
+    """Cut by first reason (urgent ones first), oldest last login first, at most `size` rows each.
 
+    Raises PlanError for a size below one.
     What each part is stands in its first warning, which is not part of its digest.
     """
     if size < 1:
@@ -24,7 +28,7 @@ def backlog(plan: Plan, size: int) -> tuple[Plan, ...]:
     for row in plan.revocations:
         if row.applies:
             groups[row.reasons[0]].append(row)
-    parts = [(reason, part) for reason in Reason for part in _cut(groups.get(reason, ()), size)]
+    parts = [(reason, part) for reason in _ORDER for part in _cut(groups.get(reason, ()), size)]
     return tuple(
         assemble(part, (), plan.as_of, plan.unread, (_title(number, len(parts), reason, part), *plan.warnings))
         for number, (reason, part) in enumerate(parts, start=1)

@@ -6,6 +6,7 @@ wider than a match: a weaker level counts here even where a stronger one matched
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import attrgetter
 
 from connector.model import Account, Member
@@ -15,8 +16,43 @@ from connector.reconcile.school import School, grouped, holders_of
 from connector.reconcile.text import fold
 
 NOBODY: frozenset[str] = frozenset()
-Carriers = Mapping[str, Mapping[str, tuple[str, ...]]]
-"""Per portal, per folded username: the person_ids whose members carry it, each once, in the order they were read."""
+
+
+@dataclass(frozen=True)
+class Usernames:
+    """Whose members carry which username, entitled or not.
+
+    `by_portal` gives, per portal and folded username, the person_ids, each once, in the order they were read.
+    `through_directory` names the portals that sign in through the directory.
+    """
+
+    by_portal: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    through_directory: frozenset[str] = frozenset()
+
+    def in_portal(self, portal: str, name: str) -> tuple[str, ...]:
+        """Give whose members of a portal carry a folded username."""
+        names = self.by_portal.get(portal)
+        return names.get(name, ()) if names else ()
+
+    @cached_property
+    def in_directory(self) -> Mapping[str, tuple[str, ...]]:
+        """The person_ids per folded username of the directory's name space."""
+        found: dict[str, tuple[str, ...]] = {}
+        for portal, names in self.by_portal.items():
+            if portal in self.through_directory:
+                for name, people in names.items():
+                    before = found.get(name)
+                    found[name] = tuple(dict.fromkeys((*before, *people))) if before else people
+        return found
+
+
+def usernames_of(members: Iterable[Member], portals: Iterable[PortalRules]) -> Usernames:
+    """Index the usernames of members."""
+    by_portal = {
+        portal: holders_of([fold(m.username) for m in mine], [m.person_id for m in mine])
+        for portal, mine in grouped(members, attrgetter("portal")).items()
+    }
+    return Usernames(by_portal, frozenset(p.name for p in portals if p.sign_in is SignIn.DIRECTORY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +60,18 @@ class Claims:
     """Who is entitled to what, and which accounts and usernames entitled people claim.
 
     `entitled` maps person_id to portal names. `accounts` maps (directory, guid) to the entitled person_ids that claim
-    it, `account_users` a folded account name. `carriers` are everybody with a username, entitled or not;
-    `directory_carriers` those of the portals in `through_directory`, which sign in through the directory.
+    it, `account_users` a folded account name.
     """
 
     entitled: Mapping[str, frozenset[str]] = field(default_factory=dict)
     accounts: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     account_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    carriers: Carriers = field(default_factory=dict)
-    directory_carriers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    through_directory: frozenset[str] = frozenset()
+    usernames: Usernames = field(default_factory=Usernames)
+
+    @property
+    def through_directory(self) -> frozenset[str]:
+        """The names of the portals that sign in through the directory."""
+        return self.usernames.through_directory
 
     def portals_of(self, person_id: str | None) -> frozenset[str]:
         """Give the portals a person is entitled to."""
@@ -46,50 +84,22 @@ class Claims:
     def others_on_user(self, portal: str, username: str, person_id: str | None) -> frozenset[str]:
         """Give the entitled people, other than this one, whose username in this portal it is."""
         name = fold(username)
-        found = entitled_among(self._carriers(portal, name), self.entitled)
+        found = entitled_among(self.usernames.in_portal(portal, name), self.entitled)
         if portal in self.through_directory:
-            found |= entitled_among(self.directory_carriers.get(name, ()), self.entitled)
+            found |= entitled_among(self.usernames.in_directory.get(name, ()), self.entitled)
             found |= self.account_users.get(name, NOBODY)
         return found - {person_id or ""}
 
     def is_held_by_another(self, portal: str, username: str, person_id: str | None) -> bool:
         """Say whether the members of this portal that carry a username are other people's only."""
-        holders = self._carriers(portal, fold(username))
+        holders = self.usernames.in_portal(portal, fold(username))
         return bool(holders) and (person_id or "") not in holders
-
-    def _carriers(self, portal: str, name: str) -> tuple[str, ...]:
-        names = self.carriers.get(portal)
-        return names.get(name, ()) if names else ()
 
 
 def entitled_among(people: Iterable[str], entitled: Container[str]) -> frozenset[str]:
     """Give those of these people who are entitled to anything."""
     found = [p for p in people if p in entitled]
     return frozenset(found) if found else NOBODY
-
-
-def carriers_of(members: Iterable[Member]) -> Carriers:
-    """Give whose members carry each username."""
-    return {
-        portal: holders_of([fold(m.username) for m in mine], [m.person_id for m in mine])
-        for portal, mine in grouped(members, attrgetter("portal")).items()
-    }
-
-
-def through_directory(portals: Iterable[PortalRules]) -> frozenset[str]:
-    """Give the names of the portals that sign in through the directory."""
-    return frozenset(p.name for p in portals if p.sign_in is SignIn.DIRECTORY)
-
-
-def directory_carriers(carriers: Carriers, through: Container[str]) -> Mapping[str, tuple[str, ...]]:
-    """Give, per folded username of a portal that signs in through the directory, the people whose members carry it."""
-    found: dict[str, tuple[str, ...]] = {}
-    for portal, names in carriers.items():
-        if portal in through:
-            for name, people in names.items():
-                before = found.get(name)
-                found[name] = tuple(dict.fromkeys((*before, *people))) if before else people
-    return found
 
 
 def entitlements(
@@ -123,7 +133,7 @@ def claims_of(
     school: School,
     portals: Sequence[PortalRules],
     members_of: Mapping[str, Sequence[Member]],
-    carriers: Carriers,
+    usernames: Usernames,
     named: Iterable[tuple[Account, Sequence[str]]],
 ) -> Claims:
     """Work out every claim. `named` gives each account with everybody whom it names on any level."""
@@ -135,5 +145,4 @@ def claims_of(
             accounts[account.directory, account.guid] = claiming
             name = fold(account.username)
             users[name] = users[name] | claiming if name in users else claiming
-    through = through_directory(portals)
-    return Claims(entitled, accounts, users, carriers, directory_carriers(carriers, through), through)
+    return Claims(entitled, accounts, users, usernames)

@@ -13,12 +13,12 @@ from operator import attrgetter
 
 from connector.model import Account, AccountsReading, MatchLevel, Member, Person, Session
 from connector.policy import PortalRules
-from connector.reconcile.claims import Carriers, Claims, carriers_of, claims_of, directory_carriers, through_directory
+from connector.reconcile.claims import Claims, Usernames, claims_of, usernames_of
 from connector.reconcile.memory import Memory
 from connector.reconcile.school import Row, School, grouped
 from connector.reconcile.session_owner import Known, account_key, session_owners
 from connector.reconcile.snapshot import Snapshot
-from connector.reconcile.text import fold
+from connector.reconcile.text import fold, fold_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,25 +92,23 @@ class _Match:
 def correlate(snapshot: Snapshot, school: School, portals: Sequence[PortalRules], memory: Memory) -> Correlation:
     """Match every account, member and session of a snapshot to a person."""
     members = [m for reading in snapshot.portals for m in reading.members]
-    carriers, through = {**_remembered(snapshot, memory), **carriers_of(members)}, through_directory(portals)
-    usernames = directory_carriers(carriers, through)
+    usernames = usernames_of([*members, *_remembered(snapshot, memory)], portals)
     matches = [m for reading in snapshot.directories for m in _match_all(reading, school, usernames, memory)]
     of_person = grouped((m for m in matches if m.person_id), attrgetter("person_id"))
     members_of = grouped(members, attrgetter("person_id"))
-    sessions = session_owners(snapshot, Known(school, members, carriers, matches, through, memory))
+    sessions = session_owners(snapshot, Known(school, members, usernames, matches, memory))
     identities = _identities(school, members_of, of_person, sessions, _disputes(matches, of_person))
     orphans, unmanaged = _orphans(matches, sessions)
-    claims = claims_of(school, portals, members_of, carriers, ((m.account, m.named) for m in matches))
+    claims = claims_of(school, portals, members_of, usernames, ((m.account, m.named) for m in matches))
     return Correlation((*identities, *orphans), claims, tuple(_link_moves(matches, memory)), unmanaged)
 
 
-def _remembered(snapshot: Snapshot, memory: Memory) -> Carriers:
+def _remembered(snapshot: Snapshot, memory: Memory) -> Iterable[Member]:
     """Give who last carried the usernames of portals that did not answer: what they claim is not up for grabs."""
-    missing = snapshot.unread_names("portal")
-    if not missing:
-        return {}
-    users = ((portal, user, person) for (portal, user), person in memory.users.items() if portal in missing)
-    return carriers_of(Member(portal, person, user) for portal, user, person in users)
+    if missing := snapshot.unread_names("portal"):
+        for (portal, user), person_id in memory.users.items():
+            if portal in missing:
+                yield Member(portal, person_id, user)
 
 
 def _identities(
@@ -143,14 +141,12 @@ def _account_place(match: _Match) -> tuple[str, ...]:
     return match.account.directory, match.account.guid
 
 
-def _match_all(
-    reading: AccountsReading, school: School, usernames: Mapping[str, Sequence[str]], memory: Memory
-) -> Iterable[_Match]:
+def _match_all(reading: AccountsReading, school: School, usernames: Usernames, memory: Memory) -> Iterable[_Match]:
     mails = [fold(a.email) if a.email else "" for a in reading.accounts]
     shared = Counter(mails)
     for account, mail in zip(reading.accounts, mails, strict=True):
-        holders = school.by_code.get(fold(account.employee_id), ()) if account.employee_id else ()
-        named = usernames.get(fold(account.username), ())
+        holders = school.by_code.get(fold_id(account.employee_id), ()) if account.employee_id else ()
+        named = usernames.in_directory.get(fold(account.username), ())
         mailed = school.by_email.get(mail, ()) if mail and shared[mail] == 1 else ()
         if len(mailed) > 1:  # an e-mail proves nothing unless exactly one person and one account have it
             mailed = ()

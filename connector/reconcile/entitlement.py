@@ -65,7 +65,7 @@ def attendance(enrolments: Sequence[Enrolment], rules: Rules, as_of: date) -> At
 def _covers(enrolment: Enrolment, rules: Rules, as_of: date) -> bool:
     assert enrolment.entry_date is not None  # noqa: S101 - unknown enrolments were left out before
     enters = enrolment.entry_date
-    if as_of < enters and as_of + timedelta(days=rules.early_access_days) < enters:
+    if as_of < enters and (enters - as_of).days > rules.early_access_days:  # a sum could leave the calendar
         return False
     leaves = enrolment.exit_date
     return leaves is None or as_of <= leaves or as_of <= last_day_of_access(enrolment, rules)

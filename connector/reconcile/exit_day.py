@@ -42,9 +42,11 @@ def exit_day(
 
 
 def _today_says(person_id: str | None, portals: Iterable[PortalRules], decisions: Decisions) -> list[date]:
-    if person_id is None or decisions.scene.claims.portals_of(person_id):
-        return []  # entitled again: what today's data says is not about that exit
-    ends = (access_ended(decisions.school, portal, person_id) for portal in portals)
+    if person_id is None:
+        return []
+    entitled = decisions.scene.claims.portals_of(person_id)
+    # Entitled again to a portal: what today's data says of it is not about that exit.
+    ends = (access_ended(decisions.school, p, person_id) for p in portals if p.name not in entitled)
     return [day for day in ends if day]
 
 

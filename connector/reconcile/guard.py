@@ -11,7 +11,7 @@ from dataclasses import replace
 from connector.policy import Limits
 from connector.reconcile.baseline import Baseline
 from connector.reconcile.decide import Decisions
-from connector.reconcile.limits import MEND, NOTHING_CLOSED, limit_objections, people
+from connector.reconcile.limits import MEND, NOTHING_CLOSED, URGENT_ONLY, limit_objections, people
 from connector.reconcile.night import Night, is_over
 from connector.reconcile.plan_values import Objection, Plan, Revocation
 from connector.reconcile.rule_changes import restriction_objections, rule_objections
@@ -21,13 +21,15 @@ from connector.reconcile.sources import source_objections
 def guard(plan: Plan, decisions: Decisions, night: Night) -> Plan:
     """Give the plan with every objection it meets."""
     objections = tuple(_objections(plan, decisions, night))
-    return replace(plan, objections=tuple(replace(o, commands=_commands(o, plan)) for o in objections))
+    urgent = any(r.urgent and r.applies for r in plan.revocations) and not any(o.stops_urgent for o in objections)
+    return replace(plan, objections=tuple(_completed(o, plan, urgent_goes=urgent) for o in objections))
 
 
-def _commands(objection: Objection, plan: Plan) -> tuple[str, ...]:
-    """Put the mend before the override: what to type for the other rows, then what to type if it is intended."""
+def _completed(objection: Objection, plan: Plan, *, urgent_goes: bool) -> Objection:
+    """Put the override behind the mend, and say so where urgent rows go all the same."""
+    text = objection.text.replace(NOTHING_CLOSED, URGENT_ONLY) if urgent_goes else objection.text
     approve = f"connector approve {plan.plan_id} --waive {shlex.quote(objection.label)}"
-    return (*objection.commands, f"If intended: {approve}")
+    return replace(objection, text=text, commands=(*objection.commands, approve))
 
 
 def standing_objections(plan: Plan, waived: Iterable[str]) -> tuple[Objection, ...]:

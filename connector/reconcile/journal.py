@@ -27,6 +27,7 @@ from connector.reconcile.journal_register import Register
 from connector.reconcile.journal_runs import Runs
 from connector.reconcile.journal_snapshots import Snapshots
 from connector.reconcile.journal_store import Store
+from connector.reconcile.journal_sweeps import Sweeps
 from connector.reconcile.journal_trail import Trail
 
 
@@ -45,6 +46,7 @@ class Journal:
         self._bind_effects(Claims(store), Legs(store), Changes(store))
         self._bind_past(Recall(store), Past(store))
         self._bind_trail(Trail(store), Period(store))
+        self._bind_sweeps(Sweeps(store))
 
     @classmethod
     def open(
@@ -129,16 +131,25 @@ class Journal:
         self.claim_many = claims.take_many
         self.extend = claims.extend
         self.extend_many = claims.extend_many
+        self.claim_for = claims.take_for
+        self.claim_urgently = claims.take_urgently
         self.release_claims = claims.release
+        self.require = claims.require
+        self.now = claims.now
         self.intend = legs.intend
         self.attempt = legs.attempt
         self.record = legs.record
+        self.still_open = legs.still_open
         self.open_legs = legs.open
         self.abandon = legs.abandon
         self.intend_changes = changes.intend
         self.attempt_changes = changes.attempt
         self.record_changes = changes.record
         self.open_changes = changes.open
+
+    def _bind_sweeps(self, sweeps: Sweeps) -> None:
+        self.lately_ended = sweeps.lately
+        self.swept_again = sweeps.swept_again
 
     def _bind_past(self, recall: Recall, past: Past) -> None:
         self.observe = recall.observe

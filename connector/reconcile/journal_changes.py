@@ -12,10 +12,10 @@ from sqlalchemy import ColumnElement, bindparam, func, select, update
 from connector.model import LegState, Member, Outcome
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import to_json
-from connector.reconcile.journal_claims import require_run
+from connector.reconcile.journal_claims import blocked_among, fence
 from connector.reconcile.journal_rows import open_change
 from connector.reconcile.journal_store import Detail, Store, Writing, insert_rows, parts
-from connector.reconcile.journal_values import FINAL, MembershipChange, OpenChange, Run
+from connector.reconcile.journal_values import FINAL, ChangeKind, Claim, MembershipChange, OpenChange, Run
 
 _FINAL = tuple(state.value for state in FINAL)
 _TABLE = tables.changes
@@ -27,10 +27,15 @@ class Changes:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def intend(self, run: Run, changes: Sequence[MembershipChange], operator: str) -> tuple[OpenChange, ...]:
-        """Write changes durably before the first is tried. Raises RunInProgress where the run's lease was lost."""
+    def intend(
+        self, run: Run, changes: Sequence[MembershipChange], operator: str, claims: Sequence[Claim] = ()
+    ) -> tuple[OpenChange, ...]:
+        """Write changes durably before the first is tried.
+
+        Raises RunInProgress where the run or a claim was lost, or somebody else holds one of the people.
+        """
         with self._store.writing() as writing:
-            require_run(writing, run)
+            fence(writing, run, claims, {change.person_id for change in changes})
             _replace_open(writing, changes, operator)
             numbers = count(writing.next_id(_TABLE))
             made = tuple(
@@ -42,19 +47,28 @@ class Changes:
                 _note(writing, one, operator, run.run_id, "intended")
         return made
 
-    def attempt(self, changes: Sequence[OpenChange], run: Run) -> None:
-        """Count a try of these changes, just before they are sent. Raises RunInProgress where the lease was lost."""
+    def attempt(self, changes: Sequence[OpenChange], run: Run, claims: Sequence[Claim] = ()) -> tuple[OpenChange, ...]:
+        """Count a try of these changes, just before they are sent; give those that may be sent.
+
+        Left out is what ended meanwhile, and (called off) what would let somebody in who was blocked since. Raises
+        RunInProgress as `intend` does.
+        """
         tried = update(_TABLE).where(_TABLE.c.state.not_in(_FINAL))
         with self._store.writing() as writing:
-            require_run(writing, run)
+            fence(writing, run, claims, {one.change.person_id for one in changes})
+            _call_off_blocked(writing, changes, run)
+            final = _final(writing, [one.change_id for one in changes])
             values = {"attempts": _TABLE.c.attempts + 1, "last_tried": writing.now}
             for part in parts([one.change_id for one in changes]):
                 writing.conn.execute(tried.where(_TABLE.c.id.in_(part)).values(**values))
+        return tuple(one for one in changes if one.change_id not in final)
 
-    def record(self, outcomes: Sequence[tuple[OpenChange, Outcome]], run: Run) -> tuple[OpenChange, ...]:
+    def record(
+        self, outcomes: Sequence[tuple[OpenChange, Outcome]], run: Run, claims: Sequence[Claim] = ()
+    ) -> tuple[OpenChange, ...]:
         """Record what came of changes. Gives those that were final already and were left as they are."""
         with self._store.writing() as writing:
-            require_run(writing, run)
+            fence(writing, run, claims, {one.change.person_id for one, _ in outcomes})
             final = _final(writing, [one.change_id for one, _ in outcomes])
             fresh = [(one, outcome) for one, outcome in outcomes if one.change_id not in final]
             _update(writing, fresh)
@@ -99,13 +113,24 @@ def _replace_open(writing: Writing, changes: Sequence[MembershipChange], operato
         query = select(_TABLE).where(_TABLE.c.person_id.in_(part), _TABLE.c.state.not_in(_FINAL))
         found += [open_change(row) for row in writing.conn.execute(query)]
     replaced = [one for one in found if (one.change.portal, one.change.person_id) in wanted]
-    if not replaced:
+    _call_off(writing, replaced, operator, "replaced by a newer change of the same membership")
+
+
+def _call_off_blocked(writing: Writing, changes: Sequence[OpenChange], run: Run) -> None:
+    """An add is not finished against a block that came after it was intended."""
+    inviting = [one for one in changes if one.change.kind in (ChangeKind.ADD, ChangeKind.ENABLE)]
+    blocked = blocked_among(writing, [one.change.person_id for one in inviting], run.as_of)
+    refused = [one for one in inviting if one.change.person_id in blocked]
+    _call_off(writing, refused, run.operator, "blocked since it was intended")
+
+
+def _call_off(writing: Writing, changes: Sequence[OpenChange], operator: str, reason: str) -> None:
+    if not changes:
         return
-    reason = "replaced by a newer change of the same membership"
     values = {"state": LegState.CALLED_OFF.value, "detail": reason, "finished_at": writing.now}
     statement = update(_TABLE).where(_TABLE.c.id == bindparam("a_change")).values(**values)
-    writing.conn.execute(statement, [{"a_change": one.change_id} for one in replaced])
-    for one in replaced:
+    writing.conn.execute(statement, [{"a_change": one.change_id} for one in changes])
+    for one in changes:
         _note(writing, one, operator, None, f"called off: {reason}")
 
 

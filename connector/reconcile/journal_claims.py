@@ -5,9 +5,10 @@ holder that slept through its end can never write again. Claims let an urgent re
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import and_, or_, select, update
 
 from connector.errors import RunInProgress
 from connector.reconcile import journal_tables as tables
@@ -15,6 +16,9 @@ from connector.reconcile.journal_store import Store, Writing, parts, upsert
 from connector.reconcile.journal_values import Claim, Run
 
 RUN_LEASE = "run"
+
+URGENT = "urgent:"
+"""How the key of a mark begins: somebody waits for this identity, and goes ahead of every run."""
 
 
 class Claims:
@@ -33,15 +37,39 @@ class Claims:
     def take_many(self, keys: Sequence[str], owner: str, ttl_seconds: float) -> tuple[Claim, ...]:
         """Claim many identities at once. Those another owner holds are left out of the answer."""
         with self._store.writing() as writing:
+            return _take(writing, keys, owner, writing.now + timedelta(seconds=ttl_seconds))
+
+    def take_for(self, run: Run, keys: Sequence[str], ttl_seconds: float) -> tuple[Run, tuple[Claim, ...]]:
+        """Extend a run's lease and claim a batch of identities for it, all until the same moment.
+
+        Those somebody else holds are left out. Raises RunInProgress where the run lost its lease.
+        """
+        with self._store.writing() as writing:
+            end = writing.now + timedelta(seconds=ttl_seconds)
+            extend_run(writing, run, end)
+            marks = _rows(writing, [URGENT + key for key in keys])
+            wanted = {mark.key.removeprefix(URGENT) for mark in marks.values() if mark.expires_at > writing.now}
+            free = [key for key in keys if key not in wanted]
+            # A claim that outlived its run would keep the next run from an identity for nothing.
+            return replace(run, expires_at=end), _take(writing, free, run.owner, end)
+
+    def take_urgently(self, keys: Sequence[str], owner: str, ttl_seconds: float) -> tuple[Claim, ...]:
+        """Claim all of these identities; or none, and mark them so that no run claims them again after its batch.
+
+        All or none: two who each wait with half of the same people would wait for ever.
+        """
+        marks = [URGENT + key for key in keys]
+        with self._store.writing() as writing:
             held = _rows(writing, keys)
             end = writing.now + timedelta(seconds=ttl_seconds)
-            made = tuple(
-                Claim(key, owner, _next_epoch(held.get(key), owner, writing.now), end)
-                for key in sorted(set(keys))
-                if _free(held.get(key), owner, writing.now)
-            )
-            upsert(writing.conn, tables.claims, [_row(claim) for claim in made])
-        return made
+            if not all(_free(held.get(key), owner, writing.now) for key in keys):
+                _take(writing, marks, owner, end)
+                return ()
+            table = tables.claims
+            for part in parts(marks):
+                ours = (table.c.key.in_(part)) & (table.c.owner == owner)
+                writing.conn.execute(update(table).where(ours).values(expires_at=writing.now))
+            return _take(writing, keys, owner, end)
 
     def extend(self, claim: Claim, ttl_seconds: float) -> Claim:
         """Extend one claim. Raises RunInProgress where it has ended or been taken over."""
@@ -67,14 +95,22 @@ class Claims:
         """Give claims back. The rows stay with their epochs; one that was taken over meanwhile is left alone."""
         if not claims:
             return
+        table = tables.claims
         with self._store.writing() as writing:
-            table = tables.claims
-            ours = (table.c.key == bindparam("a_key")) & (table.c.owner == bindparam("an_owner"))
-            statement = update(table).where(ours, table.c.epoch == bindparam("an_epoch"))
-            writing.conn.execute(
-                statement.values(expires_at=writing.now),
-                [{"a_key": claim.key, "an_owner": claim.owner, "an_epoch": claim.epoch} for claim in claims],
-            )
+            held = _rows(writing, [claim.key for claim in claims])
+            ours = [claim.key for claim in claims if _current(held.get(claim.key), claim, writing.now)]
+            for part in parts(ours):
+                writing.conn.execute(update(table).where(table.c.key.in_(part)).values(expires_at=writing.now))
+
+    def require(self, run: Run | None, claims: Sequence[Claim]) -> None:
+        """Raise RunInProgress unless run and claims are still ours, by database time. Asked just before a send."""
+        with self._store.reading() as conn:
+            fence(Writing(conn, self._store.clock(conn)), run, claims, [claim.key for claim in claims])
+
+    def now(self) -> datetime:
+        """Give the database's time: the only clock that claims and leases are measured by."""
+        with self._store.reading() as conn:
+            return self._store.clock(conn)
 
 
 def fence(writing: Writing, run: Run | None, claims: Sequence[Claim], keys: Iterable[str]) -> None:
@@ -114,6 +150,33 @@ def require_run(writing: Writing, run: Run) -> None:
             f"Run {run.run_id} lost its lease: it was not renewed in time. Nothing more is written for it.",
             "Start again; what is open is driven first: connector resume",
         )
+
+
+def extend_run(writing: Writing, run: Run, end: datetime) -> None:
+    """Extend the run lease. Raises RunInProgress where it was lost."""
+    require_run(writing, run)
+    writing.conn.execute(update(tables.leases).where(tables.leases.c.name == RUN_LEASE).values(expires_at=end))
+
+
+def blocked_among(writing: Writing, person_ids: Iterable[str], as_of: date) -> frozenset[str]:
+    """Give who of these is blocked on a day: what was intended before the block must not let them in after it."""
+    table = tables.blocks
+    standing = and_(table.c.lifted_at.is_(None), or_(table.c.until.is_(None), table.c.until >= as_of))
+    found: set[str] = set()
+    for part in parts(sorted(set(person_ids))):
+        found.update(writing.conn.scalars(select(table.c.person_id).where(standing, table.c.person_id.in_(part))))
+    return frozenset(found)
+
+
+def _take(writing: Writing, keys: Sequence[str], owner: str, end: datetime) -> tuple[Claim, ...]:
+    held = _rows(writing, keys)
+    made = tuple(
+        Claim(key, owner, _next_epoch(held.get(key), owner, writing.now), end)
+        for key in sorted(set(keys))
+        if _free(held.get(key), owner, writing.now)
+    )
+    upsert(writing.conn, tables.claims, [_row(claim) for claim in made])
+    return made
 
 
 def _require_key(held: Claim | None, ours: Claim | None, key: str, now: datetime, *, claimed_only: bool) -> None:

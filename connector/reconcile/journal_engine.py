@@ -16,7 +16,8 @@ from connector.errors import JournalError
 WAIT_SECONDS = 30
 """How long a writer waits for another before it gives up."""
 
-_LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_NOT_IN_A_URL = frozenset({"password", "passfile", "service", "sslpassword"})
 
 
 def open_engine(url: str, password: str, *, create: bool) -> Engine:
@@ -108,11 +109,29 @@ def _postgresql(url: URL, password: str) -> Engine:
 
 
 def _verified(url: URL) -> URL:
-    host = url.host or str(url.query.get("host", ""))
-    if host in _LOOPBACK or host.startswith("/"):
+    if odd := _NOT_IN_A_URL & url.query.keys():
+        raise JournalError(
+            f"The journal's URL names {', '.join(sorted(odd))}, which may hold a password or another server.",
+            "Take it out: password = { env or file } is the place of the password.",
+        )
+    hosts = _hosts(url)
+    if not hosts:
+        # libpq would look for one in its environment: only hosts named in the configuration are spoken to.
+        raise JournalError("The journal's URL names no host.", "For a socket write postgresql://USER@/DB?host=/FOLDER.")
+    if all(host in _LOOPBACK or host.startswith("/") for host in hosts):
         return url
     if url.query.get("sslmode", "verify-full") != "verify-full":
         raise JournalError(
-            f"The journal on {host} would be reached without verified TLS.", "Set sslmode=verify-full, or leave it out."
+            f"The journal on {', '.join(hosts)} would be reached without verified TLS.",
+            "Set sslmode=verify-full, or leave it out.",
         )
     return url.update_query_dict({"sslmode": "verify-full"})
+
+
+def _hosts(url: URL) -> tuple[str, ...]:
+    """Give every host libpq may connect to: what a parameter says goes before what stands in the address."""
+    asked = [url.host or ""]
+    for key in ("host", "hostaddr"):
+        value = url.query.get(key, ())
+        asked += [value] if isinstance(value, str) else value
+    return tuple(host for text in asked for host in text.split(",") if host)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
 
 from connector.errors import UnknownPerson
 from connector.model import Account, LegKind, LegState, Member, Outcome
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import to_json
-from connector.reconcile.journal_claims import fence, require_unclaimed
+from connector.reconcile.journal_claims import blocked_among, fence, require_unclaimed
 from connector.reconcile.journal_people import write_block
 from connector.reconcile.journal_register import remember_users
 from connector.reconcile.journal_rows import LEG_JOIN, open_leg
@@ -70,15 +70,30 @@ class Legs:
             remember_users(writing, _users(rows))
         return made
 
-    def attempt(self, legs: Sequence[OpenLeg], run: Run | None = None, claims: Sequence[Claim] = ()) -> None:
-        """Count a try of these legs, just before they are sent. Raises RunInProgress where they are no longer ours."""
+    def attempt(
+        self, legs: Sequence[OpenLeg], run: Run | None = None, claims: Sequence[Claim] = ()
+    ) -> tuple[OpenLeg, ...]:
+        """Count a try of these legs, just before they are sent; give those that may be sent.
+
+        Left out is what ended meanwhile, and (called off) what would open a door to somebody blocked since. Raises
+        RunInProgress where the legs are no longer ours.
+        """
         table = tables.legs
         tried = update(table).where(table.c.state.not_in(_FINAL))
         with self._store.writing() as writing:
             fence(writing, run, claims, {leg.key for leg in legs})
+            _call_off_blocked(writing, legs, run)
+            states = _states(writing.conn, [leg.leg_id for leg in legs])
             values = {"attempts": table.c.attempts + 1, "last_tried": writing.now}
             for part in parts([leg.leg_id for leg in legs]):
                 writing.conn.execute(tried.where(table.c.id.in_(part)).values(**values))
+        return tuple(leg for leg in legs if states.get(leg.leg_id) not in _FINAL)
+
+    def still_open(self, legs: Sequence[OpenLeg]) -> tuple[OpenLeg, ...]:
+        """Give those of these legs that are not final by now."""
+        with self._store.reading() as conn:
+            states = _states(conn, [leg.leg_id for leg in legs])
+        return tuple(leg for leg in legs if states.get(leg.leg_id) not in _FINAL)
 
     def record(
         self, outcomes: Sequence[tuple[OpenLeg, Outcome]], run: Run | None = None, claims: Sequence[Claim] = ()
@@ -89,7 +104,7 @@ class Legs:
         """
         with self._store.writing() as writing:
             fence(writing, run, claims, {leg.key for leg, _ in outcomes})
-            states = _states(writing, [leg.leg_id for leg, _ in outcomes])
+            states = _states(writing.conn, [leg.leg_id for leg, _ in outcomes])
             fresh = [(leg, outcome) for leg, outcome in outcomes if states.get(leg.leg_id) not in _FINAL]
             _update(writing, fresh)
             for leg, outcome in fresh:
@@ -266,11 +281,21 @@ def _end(writing: Writing, revocation_ids: Sequence[int], state: str) -> None:
         writing.conn.execute(ended.values(state=state, done_at=writing.now))
 
 
-def _states(writing: Writing, leg_ids: Sequence[int]) -> dict[int, str]:
+def _call_off_blocked(writing: Writing, legs: Sequence[OpenLeg], run: Run | None) -> None:
+    """A restore is not finished against a block that came after it was asked for."""
+    opening = [leg for leg in legs if leg.direction is Direction.OPEN and leg.person_id]
+    if opening:
+        as_of = run.as_of if run else writing.now.date()
+        blocked = blocked_among(writing, [leg.person_id or "" for leg in opening], as_of)
+        refused = [leg for leg in opening if leg.person_id in blocked]
+        call_off(writing, refused, run.operator if run else legs[0].operator, "blocked since it was asked for")
+
+
+def _states(conn: Connection, leg_ids: Sequence[int]) -> dict[int, str]:
     table = tables.legs
     found: dict[int, str] = {}
     for part in parts(leg_ids):
-        rows = writing.conn.execute(select(table.c.id, table.c.state).where(table.c.id.in_(part)))
+        rows = conn.execute(select(table.c.id, table.c.state).where(table.c.id.in_(part)))
         found.update((row.id, row.state) for row in rows)
     return found
 

@@ -17,7 +17,7 @@ from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import canonical
 from connector.reconcile.journal_claims import require_run
 from connector.reconcile.journal_rows import decoded
-from connector.reconcile.journal_store import Store, Writing, database_time, upsert
+from connector.reconcile.journal_store import Store, Writing, upsert
 from connector.reconcile.journal_values import ChangeKind, Direction, Run
 from connector.reconcile.memory import Block, Closed, Keep, Memory, Release
 from connector.reconcile.plan_values import Revocation
@@ -92,7 +92,7 @@ class Recall:
                 ready_runs={key: one.ready_runs for key, one in sightings.items() if one.ready_runs},
                 ready_since={key: one.ready_since for key, one in sightings.items() if one.ready_since},
                 flips=_flips(sightings, newest - flip_runs),
-                recent=_recent(conn, now or database_time(conn)),
+                recent=_recent(conn, now or self._store.clock(conn)),
                 rollover_complete=_rollover_complete(conn, rollover_from),
             )
 

@@ -7,6 +7,7 @@ overtaken can write nothing more.
 import json
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
@@ -16,7 +17,7 @@ from sqlalchemy import Row, insert, select, update
 from connector.errors import RunInProgress
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import canonical
-from connector.reconcile.journal_claims import RUN_LEASE, require_run
+from connector.reconcile.journal_claims import RUN_LEASE, extend_run, require_run
 from connector.reconcile.journal_store import Store, Writing, upsert
 from connector.reconcile.journal_values import PastRun, Run
 
@@ -58,10 +59,9 @@ class Runs:
     def renew(self, run: Run, ttl_seconds: float = LEASE_SECONDS) -> Run:
         """Extend the lease, giving the run with its new end. Raises RunInProgress where it was lost."""
         with self._store.writing() as writing:
-            require_run(writing, run)
             end = writing.now + timedelta(seconds=ttl_seconds)
-            writing.conn.execute(update(tables.leases).where(tables.leases.c.name == RUN_LEASE).values(expires_at=end))
-        return Run(run.run_id, run.kind, run.operator, run.host, run.as_of, run.started_at, run.owner, run.epoch, end)
+            extend_run(writing, run, end)
+        return replace(run, expires_at=end)
 
     def end(
         self, run: Run, result: str, exit_code: int, counts: Mapping[str, int] | None = None, plan_id: str = ""

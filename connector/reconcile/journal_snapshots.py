@@ -18,7 +18,7 @@ from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import canonical
 from connector.reconcile.journal_audit import keyed
 from connector.reconcile.journal_claims import require_run
-from connector.reconcile.journal_store import Store, database_time
+from connector.reconcile.journal_store import Store
 from connector.reconcile.journal_values import Run, StoredSnapshot
 
 
@@ -92,7 +92,7 @@ class Snapshots:
         table = tables.snapshots
         highest: dict[str, int] = {}
         with self._store.reading() as conn:
-            since = database_time(conn) - timedelta(days=days)
+            since = self._store.clock(conn) - timedelta(days=days)
             for counts in conn.scalars(select(table.c.counts).where(table.c.accepted_at >= since)):
                 for name, count in json.loads(counts).items():
                     highest[name] = max(count, highest.get(name, 0))

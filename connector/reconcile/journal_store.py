@@ -5,7 +5,7 @@ check made inside a transaction still holds when it commits, which is what makes
 the database's, read after the lock is held; the host's clock is never asked.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 Detail = Mapping[str, str | int | bool | None]
 """The machine's half of an audit record."""
+
+Clock = Callable[[Connection], datetime]
+"""What says the time of a transaction: the database, but where a test lets leases end without waiting for them."""
 
 PART = 5000
 """How many values go into one IN list: below SQLite's 32,766 and PostgreSQL's 65,535 parameters."""
@@ -57,11 +60,12 @@ class Writing:
 
 
 class Store:
-    """The engine and the audit key, and the only ways into the database."""
+    """The engine and the audit key, and the only ways into the database. `clock` asks it for the time."""
 
-    def __init__(self, engine: Engine, audit_key: bytes) -> None:
+    def __init__(self, engine: Engine, audit_key: bytes, clock: Clock | None = None) -> None:
         self.engine = engine
         self.audit_key = audit_key
+        self.clock: Clock = clock or database_time
         self._writer = engine.execution_options(journal_writes=True)
         sqlite_reads = engine.dialect.name == "sqlite"
         self._reader = engine if sqlite_reads else engine.execution_options(isolation_level="REPEATABLE READ")
@@ -71,7 +75,7 @@ class Store:
         """Open one write transaction; its audit records are chained and written just before it commits."""
         with self.translated("written"), self._writer.begin() as conn:
             head = conn.execute(select(tables.audit_head).with_for_update()).one()
-            writing = Writing(conn, database_time(conn))
+            writing = Writing(conn, self.clock(conn))
             yield writing
             journal_audit.append(conn, self.audit_key, head, writing.now, writing.notes)
 

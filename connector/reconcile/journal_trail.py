@@ -13,7 +13,7 @@ from connector.errors import JournalError
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.audit_lines import checkpoint_line, record_line
 from connector.reconcile.journal_checkpoints import link_of, read_checkpoints, signed, write_checkpoint
-from connector.reconcile.journal_store import Detail, Store, Writing, database_time
+from connector.reconcile.journal_store import Detail, Store, Writing
 from connector.reconcile.journal_values import AuditRecord, AuditState, Checkpoint
 from connector.reconcile.journal_verify import fault_of, records, verify, verify_sealed
 
@@ -71,7 +71,7 @@ class Trail:
             )
         # A record that is missing here is found when the segment is proven.
         mac = conn.scalar(select(_TABLE.c.mac).where(_TABLE.c.id == kept - 1)) or ""
-        made = Checkpoint(link[0] + 1, kept - 1, link[1], mac, database_time(conn), operator)
+        made = Checkpoint(link[0] + 1, kept - 1, link[1], mac, self._store.clock(conn), operator)
         return signed(self._store.audit_key, made)
 
     def _segment(self, conn: Connection, checkpoint: Checkpoint) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from connector.model import URGENT, Reason, Status
 from connector.policy import Limits
-from connector.reconcile.cause import Cause, common_cause
+from connector.reconcile.cause import common_cause
 from connector.reconcile.decide import Decisions
 from connector.reconcile.memory import Closed
 from connector.reconcile.night import Night, is_over
@@ -19,6 +19,7 @@ from connector.reconcile.plan_values import Objection, Plan, Revocation
 from connector.reconcile.school import School
 
 NOTHING_CLOSED = "Nothing was closed."
+URGENT_ONLY = "Only what is urgent is closed."
 MEND = "If wrong: correct it in the admin system."
 _DAY = timedelta(hours=24)
 _WEEK = timedelta(days=7)
@@ -170,22 +171,20 @@ def _too_many(
     cause = common_cause(rows, decisions.school, night.baseline)
     named = cause.sentence(night.since) if cause else "They share no single cause."
     text = f"The plan would revoke {_share_text(limit, len(rows), earlier)}. {named} {NOTHING_CLOSED}"
-    return Objection(limit.label, text, MEND, _cut(cause, plan))
-
-
-def _cut(cause: Cause | None, plan: Plan) -> tuple[str, ...]:
-    """Give how to close the others only, where the cause is a factor of the rows themselves."""
+    objection = Objection(limit.label, text, MEND)
     if cause is None or any((cause.change.key, cause.change.value) not in r.factors for r in cause.rows):
-        return ()
-    return cut_command(plan, cause.change.key, cause.change.value)
+        return objection  # the cause is no factor of the rows themselves: nothing can be cut out by it
+    return with_cut(objection, plan, cause.change.key, cause.change.value)
 
 
-def cut_command(plan: Plan, key: str, value: str) -> tuple[str, ...]:
-    """Give what to type to close only the rows that do not have a factor; nothing where no row is left."""
+def with_cut(objection: Objection, plan: Plan, key: str, value: str) -> Objection:
+    """Say how to close only the rows that do not have a factor, and what to type; nothing where no row is left."""
     others = sum(r.applies and (key, value) not in r.factors for r in plan.revocations)
     if not others:
-        return ()
-    return (f"To close only the other {others:,}: connector plan --without {shlex.quote(f'{key}={value}')}",)
+        return objection
+    command = f"connector plan --without {shlex.quote(f'{key}={value}')}"
+    fix = f"{objection.fix} To close only the other {others:,}, leave these out:"
+    return replace(objection, fix=fix, commands=(*objection.commands, command))
 
 
 def _share_text(limit: _Limit, planned: int, earlier: int) -> str:

@@ -58,10 +58,10 @@ def strategy_match(school: School, portal: PortalRules, person_id: str, members:
 
 def memberships(decisions: Decisions, unread_portals: Sequence[str] = ()) -> tuple[Membership, ...]:
     """Give every member of every portal that was read, and whom the nightly run would add."""
-    school, portals = decisions.school, decisions.scene.portals
+    portals = decisions.scene.portals
     identities = [i for i in decisions.correlation.identities if i.person_id]
     rules = {p.name: p for p in portals}
-    found = [m for i in identities for m in _of_members(i, rules, school)]
+    found = [m for i in identities for m in _of_members(i, rules, decisions)]
     wanted = [p for p in portals if p.strategy is Strategy.SECURITY_ROLES and p.name not in unread_portals]
     found.extend(_would_be(decisions, wanted, identities))
     found.sort(key=attrgetter("person_id"))
@@ -69,11 +69,19 @@ def memberships(decisions: Decisions, unread_portals: Sequence[str] = ()) -> tup
     return tuple(found)
 
 
-def _of_members(identity: Identity, rules: Mapping[str, PortalRules], school: School) -> Iterable[Membership]:
+def _of_members(identity: Identity, rules: Mapping[str, PortalRules], decisions: Decisions) -> Iterable[Membership]:
+    entitled = decisions.scene.claims.portals_of(identity.person_id)
     for member in identity.members:
         if portal := rules.get(member.portal):
-            match = strategy_match(school, portal, member.person_id, identity.members_of(portal.name))
+            if portal.name in entitled and portal.strategy in _ENTITLING:
+                match = StrategyMatch.YES
+            else:
+                match = strategy_match(decisions.school, portal, member.person_id, identity.members_of(portal.name))
             yield Membership(portal.name, member.person_id, member, match)
+
+
+_ENTITLING = (Strategy.CONTACTS, Strategy.SECURITY_ROLES)
+"""Whoever is entitled to such a portal is because the strategy matches: nobody is asked twice."""
 
 
 def _would_be(

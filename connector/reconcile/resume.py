@@ -66,6 +66,11 @@ def decide_again(legs: Iterable[OpenLeg], decisions: Decisions, *, believed: boo
     )
 
 
+def reopened(legs: Iterable[OpenLeg]) -> tuple[OpenLeg, ...]:
+    """Give closed session legs as if they were open, so that `decide_again` says for whom they are swept once more."""
+    return tuple(replace(leg, state=LegState.INTENDED) for leg in legs)
+
+
 def _again(
     leg: OpenLeg, identity: Identity | None, decision: Decision | None, decisions: Decisions, *, believed: bool
 ) -> Verdict:

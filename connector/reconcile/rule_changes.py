@@ -13,7 +13,7 @@ from connector.reconcile.baseline import Baseline
 from connector.reconcile.cause import flag_text
 from connector.reconcile.decide import Decisions
 from connector.reconcile.entitlement import is_current
-from connector.reconcile.limits import MEND, NOTHING_CLOSED, cut_command
+from connector.reconcile.limits import MEND, NOTHING_CLOSED, with_cut
 from connector.reconcile.plan_values import Objection, Plan, Revocation
 from connector.reconcile.school import School
 from connector.reconcile.text import fold
@@ -38,13 +38,9 @@ def _type_objections(plan: Plan, now: School, baseline: Baseline, since: str) ->
         text = flag_text(name, baseline.school, now)
         touched = [r for r in applied if _rests_on_type(r, folded, now)] if text else []
         if touched:
-            yield Objection(
-                f"rule-changed:{name}",
-                f"{len(touched):,} of {len(applied):,} share contact type {name}, {text} since {since}. "
-                f"{NOTHING_CLOSED}",
-                MEND,
-                cut_command(plan, "contact_type", name),
-            )
+            said = f"{len(touched):,} of {len(applied):,} share contact type {name}, {text} since {since}."
+            objection = Objection(f"rule-changed:{name}", f"{said} {NOTHING_CLOSED}", MEND)
+            yield with_cut(objection, plan, "contact_type", name)
 
 
 def _rests_on_type(row: Revocation, folded: str, now: School) -> bool:
@@ -62,13 +58,13 @@ def _portal_objections(
         touched = _touched_by_portal(plan, name, old, new) if old != new else 0
         if touched:
             rows = "1 row" if touched == 1 else f"{touched:,} rows"
-            yield Objection(
+            objection = Objection(
                 f"rule-changed:{name}",
                 f"The rules of the portal {name} changed since {since} ({_portal_text(old, new)}) and touch {rows} of "
                 f"this plan. {NOTHING_CLOSED}",
                 f"If wrong: correct [portals.{name}] in the config.",
-                cut_command(plan, "portal", name),
             )
+            yield with_cut(objection, plan, "portal", name)
 
 
 def _touched_by_portal(plan: Plan, name: str, old: PortalRules | None, new: PortalRules | None) -> int:

@@ -12,10 +12,10 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from connector.errors import PlanError
-from connector.model import LegState, Outcome
 from connector.policy import Limits, PortalRules, Rules
 from connector.reconcile.accepting import Accepting, fingerprints_of
 from connector.reconcile.apply import Applier, Pace
+from connector.reconcile.boundaries import Boundary, Reached, unwatched
 from connector.reconcile.correlate import Identity
 from connector.reconcile.guard import guard, standing_objections
 from connector.reconcile.journal import Journal
@@ -25,7 +25,7 @@ from connector.reconcile.memory import Block
 from connector.reconcile.plan import assemble
 from connector.reconcile.plan_values import Addition, Objection, Plan, Revocation
 from connector.reconcile.reading import Progress, Targets, silent, take_snapshot
-from connector.reconcile.resume import addresses, changes_again, decide_again, read_again
+from connector.reconcile.resume import addresses, changes_again, decide_again, read_again, reopened
 from connector.reconcile.snapshot import Snapshot
 
 APPLIED = "applied"
@@ -48,7 +48,12 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run did. `stopped` are the objections nobody waived; `skipped` are rows whose person changed meanwhile."""
+    """What a run did.
+
+    `stopped` are the objections nobody waived; `skipped` are rows whose person changed meanwhile; `busy` are the keys
+    of identities somebody else was changing: left for the next run. `reswept` counts sessions that had come back in the
+    days after their person was closed, and were ended again.
+    """
 
     judgement: Judgement
     run_id: int
@@ -62,6 +67,8 @@ class RunResult:
     called_off: tuple[tuple[OpenLeg, str], ...] = ()
     open_legs: tuple[OpenLeg, ...] = ()
     open_changes: tuple[OpenChange, ...] = ()
+    busy: tuple[str, ...] = ()
+    reswept: int = 0
 
 
 @dataclass(slots=True)
@@ -75,6 +82,7 @@ class Running:
     progress: Progress = silent
     reports_only: bool = False
     sleep: Callable[[float], None] = time.sleep
+    reached: Reached = unwatched
 
     # --- deciding ---------------------------------------------------------------------------------------------------
 
@@ -99,7 +107,7 @@ class Running:
     @property
     def accepting(self) -> Accepting:
         """What keeps and compares the snapshots of this school."""
-        return Accepting(self.journal, self.setup.rules, self.setup.portals, self.operator)
+        return Accepting(self.journal, self.setup.rules, self.setup.portals, self.operator, self.reached)
 
     def asked_for(self, judgement: Judgement, identity: Identity, reason: str) -> Revocation | None:
         """Give the row that closes one person although nothing else asks for it, as if blocked already."""
@@ -135,7 +143,8 @@ class Running:
     def acting(self, kind: str, as_of: date, fingerprints: Mapping[str, str]) -> Iterator[Applier]:
         """Begin a run and give what acts in it. Whoever asks ends the run; an error ends it too, its legs stay open."""
         run = self.journal.begin_run(kind, self.operator, as_of, fingerprints, self.setup.pace.lease_seconds)
-        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress, self.sleep)
+        self.reached(Boundary.RUN_BEGUN)
+        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress, self.sleep, self.reached)
         try:
             yield applier
         except BaseException as error:
@@ -167,10 +176,10 @@ class Running:
             applier.call_off(over)
             legs, changes = self.journal.open_legs(), self.journal.open_changes()
             exit_code = 4 if legs or changes else 0
-            self.journal.end_run(applier.run, "resumed", exit_code)
+            self._end(applier, "resumed", exit_code)
         return RunResult(
-            judgement, applier.run.run_id, "resumed", exit_code,
-            resumed=resumed, called_off=called_off + over, open_legs=legs, open_changes=changes,
+            judgement, applier.run.run_id, "resumed", exit_code, resumed=resumed, called_off=called_off + over,
+            open_legs=legs, open_changes=changes, busy=applier.busy,
         )  # fmt: skip
 
     def _run(self, applier: Applier, as_of: date, snapshot: Snapshot, stored: StoredPlan | None) -> RunResult:
@@ -178,18 +187,21 @@ class Running:
         applier.keep_lease()
         if stored is not None:
             self._as_stored(judgement, stored)  # refused, if it is, before anything is driven
-        resumed: int = 0
+        resumed, reswept = 0, 0
         called_off: tuple[tuple[OpenLeg, str], ...] = ()
         if not self.reports_only:
             resumed, called_off = self._resume(applier, judgement)
-        if resumed or called_off:
+            reswept = self._resweep(applier, judgement)
+        if resumed or called_off or reswept:
             judgement = self._look_again(applier, as_of)
         skipped: tuple[tuple[Revocation, str], ...] = ()
         if stored is not None:
             judgement, skipped = self._as_stored(judgement, stored)
         self.journal.keep_plan(judgement.plan, applier.run)
+        self.reached(Boundary.PLAN_KEPT)
         result = self._apply(applier, judgement, stored)
-        result = replace(result, skipped=skipped, resumed=resumed, called_off=called_off + result.called_off)
+        called_off += result.called_off
+        result = replace(result, skipped=skipped, resumed=resumed, called_off=called_off, reswept=reswept)
         return self._finish(applier, result, stored)
 
     def _look_again(self, applier: Applier, as_of: date) -> Judgement:
@@ -212,15 +224,25 @@ class Running:
         changes = self._resume_changes(applier, judgement) if believed else 0
         return len(resumption.drive) + changes, resumption.call_off
 
+    def _resweep(self, applier: Applier, judgement: Judgement) -> int:
+        """Sweep again for people closed some days ago, each decided again first; give how many sessions had come back.
+
+        Stores whose applications save at request end may bring a session back long after it was proven ended.
+        """
+        days = self.setup.pace.resweep_days
+        lately = self.journal.lately_ended(days) if days else ()
+        if not lately:
+            return 0
+        once_more = decide_again(reopened(lately), judgement.decisions, believed=self._believed(judgement))
+        return applier.sweeping().again(once_more.drive, once_more.older_only)
+
     def _believed(self, judgement: Judgement) -> bool:
         return not any(o.label.startswith(UNBELIEVED) for o in self.standing(judgement.plan))
 
     def _resume_changes(self, applier: Applier, judgement: Judgement) -> int:
         """Drive open membership changes; what would let somebody in who is not to be is called off. Gives how many."""
         drive, off = changes_again(self.journal.open_changes(), judgement.decisions)
-        if off:
-            outcomes = [(change, Outcome(LegState.CALLED_OFF, why)) for change, why in off]
-            self.journal.record_changes(outcomes, applier.run)
+        applier.call_off_changes(off)
         applier.drive_changes(drive)
         return len(drive) + len(off)
 
@@ -261,19 +283,28 @@ class Running:
         judgement = result.judgement
         legs, changes = self.journal.open_legs(), self.journal.open_changes()
         exit_code = result.exit_code
-        if (legs or changes) and result.result != "reported":
+        if (legs or changes or applier.busy) and result.result != "reported":
             exit_code = 4
         accepted = not result.stopped
         applier.keep_lease()
+        self.reached(Boundary.BEFORE_SNAPSHOT)
         if not any(o.label.startswith(UNBELIEVED) for o in result.stopped):
             # What cannot be believed is neither remembered nor counted.
             self.accepting.keep(applier.run, judgement, accepted=accepted, retention_days=self.setup.retention_days)
         if result.result == APPLIED:
             for plan_id in {judgement.plan.plan_id, stored.plan.plan_id if stored else judgement.plan.plan_id}:
                 self.journal.mark_plan(plan_id, APPLIED, self.operator)
+            self.reached(Boundary.PLAN_MARKED)
         applier.keep_lease()
-        self.journal.end_run(applier.run, result.result, exit_code, judgement.counts, judgement.plan.plan_id)
-        return replace(result, exit_code=exit_code, open_legs=legs, open_changes=changes)
+        self._end(applier, result.result, exit_code, judgement.counts, judgement.plan.plan_id)
+        return replace(result, exit_code=exit_code, open_legs=legs, open_changes=changes, busy=applier.busy)
+
+    def _end(
+        self, applier: Applier, result: str, exit_code: int, counts: Mapping[str, int] | None = None, plan_id: str = ""
+    ) -> None:
+        self.reached(Boundary.BEFORE_RUN_ENDED)
+        self.journal.end_run(applier.run, result, exit_code, counts, plan_id)
+        self.reached(Boundary.RUN_ENDED)
 
     # --- a stored plan ----------------------------------------------------------------------------------------------
 
@@ -312,9 +343,8 @@ class Running:
 
 
 def _cut(plan: Plan, keys: Iterable[str], added: tuple[Addition, ...]) -> Plan:
-    wanted = set(keys)
-    rows = tuple(r for r in plan.revocations if r.key in wanted)
-    return assemble(rows, added, plan.as_of, plan.unread, plan.warnings)
+    rows = {r.key: r for r in plan.revocations}
+    return assemble(tuple(rows[key] for key in keys), added, plan.as_of, plan.unread, plan.warnings)
 
 
 def _exit_code(stopped: tuple[Objection, ...], pending: int) -> int:

@@ -16,7 +16,7 @@ from connector.model import Enrolment, PeopleReading, Person, Relationship, Role
 from connector.policy import Rules
 from connector.reconcile.entitlement import Attendance, Standing, attendance, is_current, role_in_force
 from connector.reconcile.humans import same_humans
-from connector.reconcile.text import digits, fold
+from connector.reconcile.text import digits, fold, fold_id
 
 NOBODY: frozenset[str] = frozenset()
 Row = TypeVar("Row")
@@ -64,7 +64,7 @@ class School:
     @cached_property
     def by_code(self) -> Mapping[str, tuple[str, ...]]:
         """The person_ids that hold a (folded) contact code today."""
-        return holders_of([fold(p.code) for p in self.reading.people], self._ids)
+        return holders_of([fold_id(p.code) for p in self.reading.people], self._ids)
 
     @cached_property
     def by_email(self) -> Mapping[str, tuple[str, ...]]:

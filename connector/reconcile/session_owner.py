@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Protocol
 
 from connector.model import Account, Member, Session, SessionKey
-from connector.reconcile.claims import Carriers
+from connector.reconcile.claims import Usernames
 from connector.reconcile.memory import Memory
 from connector.reconcile.school import School
 from connector.reconcile.snapshot import Snapshot
@@ -36,13 +36,12 @@ class Matched(Protocol):
 
 @dataclass(frozen=True)
 class Known:
-    """What a session's user value is looked up in. `through` names the portals that sign in through the directory."""
+    """What a session's user value is looked up in."""
 
     school: School
     members: Sequence[Member]
-    carriers: Carriers
+    usernames: Usernames
     matched: Sequence[Matched]
-    through: frozenset[str]
     memory: Memory
 
     @cached_property
@@ -100,9 +99,9 @@ def _only(people: Sequence[str]) -> str:
 def _by_username(known: Known) -> Owner:
     def owner(session: Session) -> str:
         portal, name = session.portal, fold(session.user)
-        if people := known.carriers.get(portal, {}).get(name):
+        if people := known.usernames.in_portal(portal, name):
             return _only(people)
-        if portal in known.through and name in known.by_account_name:
+        if portal in known.usernames.through_directory and name in known.by_account_name:
             return known.by_account_name[name]
         return known.remembered.get((portal, name), "")
 

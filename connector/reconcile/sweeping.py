@@ -1,31 +1,43 @@
 """End sessions until none is left: sweep, settle, sweep again until clean.
 
 Stores whose applications save at request end bring a deleted session back, so one sweep proves nothing. A leg whose
-person still has a door open is swept but stays open: a session ended while a door is open is opened again.
+person still has a door open is swept but stays open: a session ended while a door is open is opened again. What was
+clean is swept again by the runs of the next nights.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from connector.errors import ConnectorError, TargetUnreachable
 from connector.model import EndSessions, LegState, Outcome
+from connector.reconcile.boundaries import Boundary, Reached, unwatched
+from connector.reconcile.holding import Holding
 from connector.reconcile.journal import Journal
-from connector.reconcile.journal_values import FINAL, OpenLeg, Run
+from connector.reconcile.journal_values import FINAL, OpenLeg
 from connector.reconcile.reading import Progress, Targets
 
 _UNREAD = Outcome(LegState.UNREACHABLE, "a directory could not be read: whose user name this is, is not known yet")
 
+_SWEPT = (LegState.CLOSED, LegState.ALREADY_CLOSED)
+
 
 @dataclass(slots=True)
 class Sweeping:
-    """Sweeps the session stores for the session legs of one run."""
+    """Sweeps the session stores for session legs, under the claims of one applier.
+
+    A store is swept once for all its legs, however many: it may have to be read from end to end. The claims are held
+    during a sweep, not while it settles. `last_ended` is the database's time after the last sweep that found one.
+    """
 
     journal: Journal
     targets: Targets
-    run: Run
+    holding: Holding
     sleep: Callable[[float], None]
     progress: Progress
-    keep_lease: Callable[[], None]
+    reached: Reached = unwatched
+    batch_size: int = 500
+    last_ended: datetime | None = None
 
     def sweep(
         self,
@@ -42,43 +54,102 @@ class Sweeping:
         """
         tally = _Tally({leg.leg_id: 0 for leg in legs}, {leg.leg_id: _UNREAD for leg in legs if leg.planned.unread})
         dirty = [leg for leg in legs if not leg.planned.unread]
-        self.keep_lease()
-        self.journal.attempt(dirty, self.run)
-        self._round(dirty, tally, older_only)
+        self._round(dirty, tally, older_only, self.journal.attempt, Boundary.SWEEP_COUNTED)
         for _ in range(max(1, sweeps_max)):
-            dirty = [leg for leg in dirty if leg.leg_id not in tally.failed]
+            dirty = [leg for leg in dirty if tally.goes_on(leg)]
             if not dirty:
                 break
+            self.reached(Boundary.BETWEEN_SWEEPS)
             self._settle(settle_seconds)
-            dirty = self._round(dirty, tally, older_only)
-        came_back = {leg.leg_id for leg in dirty}
-        outcomes = [(leg, tally.outcome(leg, came_back, doors_open)) for leg in legs]
-        self.keep_lease()
-        self.journal.record(outcomes, self.run)
-        return [replace(leg, state=o.state, detail=o.detail) for leg, o in outcomes if o.state not in FINAL]
+            dirty = self._round(dirty, tally, older_only, self._still_open)
+        tally.came_back.update(leg.leg_id for leg in dirty)
+        self.reached(Boundary.SWEEPS_CLEAN)
+        return self._record(legs, tally, doors_open)
+
+    def again(self, legs: Sequence[OpenLeg], older_only: Collection[int]) -> int:
+        """Sweep once for legs that were closed some nights ago; give how many sessions had come back."""
+        ended = 0
+        for store, mine in _by_store(legs):
+            self.progress(f"sessions {store}, again: {len(mine)}")
+            self.reached(Boundary.BEFORE_RESWEEP)
+            with self.holding.over(leg.key for leg in mine) as ours:
+                held = [leg for leg in mine if leg.key in ours]
+                self.holding.check()
+                outcomes = self._sweep_store(store, held, older_only) if held else ()
+                self.reached(Boundary.RESWEPT)
+                found = [(leg, o.ended) for leg, o in zip(held, outcomes, strict=True) if o.ended]
+                if found:
+                    self.journal.swept_again(found, self.holding.run, self.holding.claims)
+                    self.reached(Boundary.RESWEEP_RECORDED)
+                ended += sum(count for _, count in found)
+        return ended
+
+    def _record(self, legs: Sequence[OpenLeg], tally: "_Tally", doors_open: Collection[str]) -> list[OpenLeg]:
+        """Record what came of the legs, batch by batch; give those still open."""
+        still_open = [leg for leg in legs if leg.leg_id in tally.missed]
+        outcomes = [(leg, tally.outcome(leg, doors_open)) for leg in legs if not tally.is_left_out(leg)]
+        for start in range(0, len(outcomes), self.batch_size):
+            batch = outcomes[start : start + self.batch_size]
+            with self.holding.over(leg.key for leg, _ in batch) as ours:
+                mine = [(leg, outcome) for leg, outcome in batch if leg.key in ours]
+                self.journal.record(mine, self.holding.run, self.holding.claims)
+                self.reached(Boundary.SWEEP_RECORDED)
+            still_open += [leg for leg, _ in batch if leg.key not in ours]
+            still_open += [replace(leg, state=o.state, detail=o.detail) for leg, o in mine if o.state not in FINAL]
+        return still_open
 
     def _settle(self, seconds: float) -> None:
         """Wait longer than the longest request under way, keeping the lease meanwhile."""
         self.progress(f"settle {seconds:g} s")
         left = seconds
         while left > 0:
-            part = min(left, 30.0)
+            part = min(left, 30.0, self.holding.ttl_seconds / 3)
             self.sleep(part)
             left -= part
-            self.keep_lease()
+            self.holding.keep()
 
-    def _round(self, legs: Sequence[OpenLeg], tally: "_Tally", older_only: Collection[int]) -> list[OpenLeg]:
-        """Sweep each store once; give the legs for which something was found."""
+    def _still_open(self, legs: Sequence[OpenLeg], _run: object, _claims: object) -> tuple[OpenLeg, ...]:
+        return self.journal.still_open(legs)
+
+    def _round(
+        self,
+        legs: Sequence[OpenLeg],
+        tally: "_Tally",
+        older_only: Collection[int],
+        admit: Callable[..., tuple[OpenLeg, ...]],
+        counted: Boundary | None = None,
+    ) -> list[OpenLeg]:
+        """Sweep each store once, for the legs that `admit` gives; give those for which something was found."""
         found: list[OpenLeg] = []
         for store, mine in _by_store(legs):
             self.progress(f"sessions {store}: {len(mine)}")
-            self.keep_lease()
-            for leg, outcome in zip(mine, self._sweep_store(store, mine, older_only), strict=True):
-                if outcome.state in (LegState.CLOSED, LegState.ALREADY_CLOSED):
-                    tally.ended[leg.leg_id] += outcome.ended
-                    found += [leg] if outcome.ended else []
-                else:
-                    tally.failed[leg.leg_id] = outcome
+            self.reached(Boundary.BEFORE_SWEEP)
+            with self.holding.over(leg.key for leg in mine) as ours:
+                held = [leg for leg in mine if leg.key in ours]
+                tally.missed.update(leg.leg_id for leg in mine if leg.key not in ours)
+                admitted = admit(held, self.holding.run, self.holding.claims) if held else ()
+                tally.over.update({leg.leg_id for leg in held} - {leg.leg_id for leg in admitted})
+                if admitted:
+                    if counted:
+                        self.reached(counted)
+                    found += self._swept(store, admitted, tally, older_only)
+        return found
+
+    def _swept(
+        self, store: str, legs: Sequence[OpenLeg], tally: "_Tally", older_only: Collection[int]
+    ) -> list[OpenLeg]:
+        self.holding.check()
+        outcomes = self._sweep_store(store, legs, older_only)
+        self.reached(Boundary.SWEPT)
+        if any(outcome.ended for outcome in outcomes):
+            self.last_ended = self.journal.now()
+        found: list[OpenLeg] = []
+        for leg, outcome in zip(legs, outcomes, strict=True):
+            tally.ended[leg.leg_id] += outcome.ended if outcome.state in _SWEPT else 0
+            if outcome.state not in _SWEPT:
+                tally.failed[leg.leg_id] = outcome
+            elif outcome.ended:
+                found.append(leg)
         return found
 
     def _sweep_store(self, store: str, legs: Sequence[OpenLeg], older_only: Collection[int]) -> Sequence[Outcome]:
@@ -95,12 +166,23 @@ class Sweeping:
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """What came of every leg so far, by its number."""
+    """What came of every leg so far, by its number. `missed` are those somebody else holds, `over` those that ended."""
 
     ended: dict[int, int]
     failed: dict[int, Outcome]
+    missed: set[int] = field(default_factory=set)
+    over: set[int] = field(default_factory=set)
+    came_back: set[int] = field(default_factory=set)
 
-    def outcome(self, leg: OpenLeg, came_back: Collection[int], doors: Collection[str]) -> Outcome:
+    def is_left_out(self, leg: OpenLeg) -> bool:
+        """Say whether somebody else drives the leg or has ended it."""
+        return leg.leg_id in self.missed or leg.leg_id in self.over
+
+    def goes_on(self, leg: OpenLeg) -> bool:
+        """Say whether a further sweep makes sense for this leg."""
+        return leg.leg_id not in self.failed and not self.is_left_out(leg)
+
+    def outcome(self, leg: OpenLeg, doors: Collection[str]) -> Outcome:
         """Say what came of a leg. Closed is said only of what a last sweep found clean, with every door closed."""
         count = self.ended[leg.leg_id]
         failed = self.failed.get(leg.leg_id)
@@ -109,7 +191,7 @@ class _Tally:
             return replace(failed, ended=count)
         if leg.key in doors:
             return Outcome(LegState.INTENDED, "swept; swept again when the last door is closed", ended=count)
-        if leg.leg_id in came_back:
+        if leg.leg_id in self.came_back:
             return Outcome(LegState.INTENDED, "sessions keep coming back: raise settle_seconds", ended=count)
         return Outcome(LegState.CLOSED if count else LegState.ALREADY_CLOSED, f"{count} sessions ended", ended=count)
 

@@ -15,6 +15,15 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", " ".join(text.split())).casefold()
 
 
+def fold_id(text: str) -> str:
+    """Give a contact code or employee id for comparing: what nobody can see does not make it another one."""
+    if text.isascii() and text.isprintable():
+        return fold(text)
+    # RFC 4518 2.2, 2.3: directories map invisible characters to nothing and wide forms to plain ones.
+    shown = (c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf"))
+    return fold(unicodedata.normalize("NFKC", "".join(shown)))
+
+
 def digits(text: str) -> str:
     """Give a telephone number for comparing: its digits alone."""
     if text.isascii():

@@ -26,8 +26,9 @@ _CONFIDENTIAL = frozenset({Reason.RESTRICTED, Reason.BLOCKED})
 _TELLING = re.compile(
     r"\b(restrict(ed|ions?|s)?|restriction-lifted|court orders?|custody|barred|bars|(un)?block(ed|s)?)\b", re.IGNORECASE
 )
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Marks that turn the order of what follows: a name must not rewrite the sentence it stands in."""
+_JOINERS = frozenset("\u200c\u200d")
+"""The only invisible characters names are written with (Persian, Indic scripts). All others only deceive: they turn the
+order of what follows, or make two names look alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def clean(text: str) -> str:
 
 
 def _is_shown(character: str) -> bool:
-    return character not in _BIDI and unicodedata.category(character) not in ("Cc", "Cs")
+    return character in _JOINERS or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
 
 
 def said(text: str, discreet: bool) -> str:

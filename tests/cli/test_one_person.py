@@ -1,7 +1,10 @@
 """What is said about one person by name: releases, keeps, blocks, links, closing and opening again."""
 
 import re
+import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyotp
 import pytest
@@ -118,6 +121,44 @@ def test_a_one_time_code_that_was_seen_is_good_for_nothing_more(closed: School) 
 
     assert (first.code, again.code) == (0, 1)
     assert "was used already" in again.err
+
+
+def test_a_block_with_a_last_day_is_not_outrun_by_a_later_day(closed: School) -> None:
+    closed.typed("revoke", "XU1003", "--reason", "asked by the head", "--apply")
+    closed.typed("block", "XU1003", "--reason", "court order", "--until", "9000-01-01")
+    with sqlite3.connect(closed.folder / "journal.sqlite") as journal:
+        journal.execute("UPDATE blocks SET lifted_at = made_at WHERE until IS NULL")
+
+    restored = closed.typed("restore", "XU1003", "--apply", "--as-of", "9001-01-01")
+    enabled = closed.typed("membership", "enable", "engage", "XU1003", "--apply", "--as-of", "9001-01-01")
+
+    assert (restored.code, enabled.code) == (1, 1)
+    assert "still stands today" in restored.err
+    assert "still stands today" in enabled.err
+    assert closed.identity("XU1003")["status"] == "revoked"
+
+
+def test_who_was_restricted_takes_two_also_where_the_admin_system_forgets_it(closed: School) -> None:
+    restricted = next(i["code"] for i in closed.read("status")["identities"] if "restricted" in closed_for(closed, i))
+    relationships = closed.folder / "admin" / "relationships.csv"
+    rows = [line.split(",") for line in relationships.read_text(encoding="utf-8").splitlines()]
+    column = rows[0].index("restricted")
+    kept = [",".join(cell for place, cell in enumerate(row) if place != column) for row in rows]
+    relationships.write_text("\n".join(kept) + "\n", encoding="utf-8")
+
+    restored = closed.typed("restore", restricted, "--apply")
+    enabled = closed.typed("membership", "enable", "engage", restricted, "--apply")
+
+    assert (restored.code, enabled.code) == (1, 3)
+    assert "takes a second operator" in restored.out
+    assert "no longer says who is restricted" in enabled.err
+
+
+def closed_for(school: School, identity: Mapping[str, Any]) -> str:
+    """Give the reasons an identity was closed for, as the journal tells them."""
+    with sqlite3.connect(school.folder / "journal.sqlite") as journal:
+        found = journal.execute("SELECT content FROM revocations WHERE key = ?", (identity["person_id"],)).fetchone()
+    return str(found[0]) if found else ""
 
 
 def test_a_password_file_that_cannot_be_read_is_named(closed: School) -> None:

@@ -1,5 +1,6 @@
 """Beginning: a config that is never overwritten, a folder to try things in, operators whose secrets are shown once."""
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -126,3 +127,28 @@ def test_a_short_password_is_not_taken(school: School) -> None:
     assert refused.code == 1
     assert "too short" in refused.err
     assert "short\n" not in refused.out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there a file has a mode and a link is everybody's")
+def test_a_report_is_not_written_through_a_link_and_not_for_everybody(school: School) -> None:
+    victim, link = school.folder / "victim.txt", school.folder / "report.html"
+    victim.write_text("untouched", encoding="utf-8")
+    link.symlink_to(victim)
+    school.applied()
+
+    written = school.typed("report", "--html", str(link), "--csv", str(school.folder / "report.csv"))
+
+    assert written.code == 0, written
+    assert victim.read_text(encoding="utf-8") == "untouched"
+    assert link.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert (school.folder / "report.csv").stat().st_mode & 0o007 == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there a file has a mode")
+def test_what_init_and_demo_write_is_not_for_everybody(built: School, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+
+    typed("--config", str(config), "init")
+
+    assert config.stat().st_mode & 0o007 == 0
+    assert built.folder.stat().st_mode & 0o077 == 0

@@ -13,13 +13,16 @@ from tests.cli.builders import AS_OF, School, typed
 
 NAMED = (
     "init check status memberships changes plan show approve release keep block unblock link unlink run revoke restore "
-    "resume abandon go-live rollover backlog compare explain family history report operator demo membership audit"
+    "resume abandon go-live rollover backlog compare explain family history report operator demo membership audit "
+    "journal"
 )
 NAMED_BELOW = {
     "rollover": "complete",
     "operator": "add list remove",
     "membership": "refresh add enable disable remove disable-mismatched remove-mismatched remove-disabled",
-    "audit": "verify",
+    "audit": "verify export seal",
+    "report": "audit",
+    "journal": "migrate",
 }
 
 
@@ -107,6 +110,8 @@ def test_no_config_is_an_error_that_says_how_to_make_one(tmp_path: Path, monkeyp
     "words",
     [
         ("status", "--as-of", "yesterday"),
+        ("status", "--as-of", "0001-01-01"),
+        ("status", "--as-of", "9999-12-31"),
         ("status", "--format", "xml"),
         ("plan", "--without", "Stepmother"),
         ("statsu",),
@@ -148,6 +153,21 @@ def test_what_nobody_foresaw_is_one_sentence_and_a_traceback_only_on_demand(
     assert "Traceback" not in plain.err
     assert "secret of the house" not in plain.err
     assert "Traceback" in debug.err
+
+
+def test_a_traceback_that_quotes_a_hostile_name_steers_no_terminal(
+    built: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("Ada\x1b[2J\u202e")
+
+    monkeypatch.setattr(Connector, "look", broken)
+
+    debug = built.typed("--debug", "status")
+
+    assert "ZeroDivisionError: Ada" in debug.err
+    assert "\x1b" not in debug.err
+    assert "\u202e" not in debug.err
 
 
 def test_ctrl_c_says_that_nothing_is_lost(built: School, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -47,8 +48,9 @@ def killed_before_the_sessions(lined: LinedSchool) -> None:
 
 
 def wait_for_the_lease(lined: LinedSchool) -> None:
-    """Wait as long as a killed run's lease holds."""
-    ((end,),) = rows(lined.scene.connector.config.parent / "journal.sqlite", "SELECT expires_at FROM leases")
+    """Wait as long as the killed run's lease holds, and its claims on people."""
+    query = "SELECT max(expires_at) FROM (SELECT expires_at FROM leases UNION SELECT expires_at FROM claims)"
+    ((end,),) = rows(journal_file(lined), query)
     left = datetime.fromisoformat(str(end)).replace(tzinfo=UTC) - datetime.now(UTC)
     assert timedelta(0) < left <= timedelta(seconds=_LEASE)
     time.sleep(left.total_seconds() + 0.1)
@@ -56,9 +58,13 @@ def wait_for_the_lease(lined: LinedSchool) -> None:
 
 def let_the_lease_be_over(lined: LinedSchool) -> None:
     """Save a test those seconds."""
-    write(
-        lined.scene.connector.config.parent / "journal.sqlite", "UPDATE leases SET expires_at = '2026-01-01 00:00:00'"
-    )
+    for table in ("leases", "claims"):
+        write(journal_file(lined), f"UPDATE {table} SET expires_at = '2026-01-01 00:00:00'")  # noqa: S608 - two names of ours
+
+
+def journal_file(lined: LinedSchool) -> Path:
+    """Say where the journal is."""
+    return lined.scene.connector.config.parent / "journal.sqlite"
 
 
 @pytest.mark.parametrize(

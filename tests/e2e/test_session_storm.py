@@ -72,7 +72,7 @@ def django_portal(site: Site, doors: Path) -> Iterator[Portal]:
 @pytest.fixture
 def applier(site: Site) -> Iterator[Applier]:
     with Journal.open(f"sqlite:///{site.path('journal.db')}", audit_key=KEY) as journal:
-        pace = Pace(settle_seconds=SETTLE_SECONDS, sweeps_max=6)
+        pace = Pace(settle_seconds=SETTLE_SECONDS, sweeps_max=8)
         yield Applier(journal, Targets(sentinel.nobody_asks_it), begin(journal), pace)
 
 
@@ -85,7 +85,7 @@ def test_after_the_clean_sweep_no_request_of_the_person_is_answered_as_signed_in
     applier.targets = Targets(applier.targets.admin_system, session_stores={"web": under.store})
     under.storm.begin("u1003", browsers=6)
     under.storm.begin("u1004", browsers=2)
-    time.sleep(1.5)
+    time.sleep(2.5)
     signed_in_before = under.storm.signed_in("u1003")
 
     (under.doors / "u1003").unlink()
@@ -95,9 +95,9 @@ def test_after_the_clean_sweep_no_request_of_the_person_is_answered_as_signed_in
     under.storm.end()
 
     leg = applier.journal.revocations("p1")[0].legs[0]
-    assert still_open == ()
+    assert [(leg.state, leg.detail) for leg in still_open] == []
     assert (leg.state, leg.ended > 5) == (LegState.CLOSED, True), leg
-    assert signed_in_before > 20
+    assert signed_in_before > 10
     assert under.storm.signed_in("u1003", since=clean_since) == 0
     assert sum(a.sent_by == "u1003" and a.began >= clean_since for a in under.storm.answers) > 10
     assert under.storm.signed_in("u1004", since=clean_since) > 5

@@ -11,7 +11,7 @@ import pytest
 
 from connector.errors import ConfigError, SourceError, TargetUnreachable
 from connector.interfaces import Secret
-from connector.ldap.connection import Transport
+from connector.ldap.connection import LdapSettings, Transport
 from connector.ldap.directory import LdapDirectory
 from connector.model import CloseAccount, LegState
 from tests.ldap.builders import openldap_settings, site
@@ -47,6 +47,26 @@ def eavesdropper() -> Iterator[tuple[int, list[bytes]]]:
         thread.start()
         yield listener.getsockname()[1], heard
         thread.join(10)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["ldap://dc1.school.example", "LDAP://dc1", "ldaps://dc1", "ldapi://%2ftmp", "admin:hunter2@dc1", " dc1", "a/b"],
+)
+def test_a_host_is_a_name_and_never_an_order_to_go_without_tls(host: str) -> None:
+    with pytest.raises(ConfigError, match="names or addresses only") as refused:
+        LdapSettings(host=host, base="DC=x", bind_dn="CN=connector", bind_password=Secret(env="PASSWORD"))
+
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["dc1.school.example", "DC-1", "127.0.0.1", "::1", "fe80::1%eth0", "dc1.school.example."]
+)
+def test_a_host_is_a_name_or_an_address(host: str) -> None:
+    settings = LdapSettings(host=host, base="DC=x", bind_dn="CN=connector", bind_password=Secret(env="PASSWORD"))
+
+    assert settings.all_hosts == (host,)
 
 
 def test_ldaps_with_the_right_authority_reads(slapd: Slapd, tmp_path: Path) -> None:

@@ -248,6 +248,18 @@ def test_a_file_that_turned_bad_since_the_plan_is_left_alone(tmp_path: Path) -> 
 # --- change records ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(os.name != "posix", reason="only there a file has a mode")
+def test_change_records_are_not_for_everybody_on_the_machine(tmp_path: Path) -> None:
+    write(tmp_path, *person())
+    opened, before = directory(tmp_path), os.umask(0)
+    try:
+        opened.close([CloseAccount(account) for account in opened.read_all().accounts])
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "directory.ldif.changes.ldif").stat().st_mode & 0o007 == 0
+
+
 def test_change_records_delete_the_old_value_and_add_the_new(tmp_path: Path) -> None:
     write(tmp_path, *person(), *person(guid="AAAAAAAAAAAAAAAAAAAAAA==", dn="CN=Łuk,OU=P,DC=x"))
     opened = directory(tmp_path)

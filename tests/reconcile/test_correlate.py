@@ -25,7 +25,9 @@ def level(one: SchoolBuilder, key: str = "p1") -> MatchLevel | None:
 # --- levels -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("employee_id", ["Cp1", " cP1 "])
+@pytest.mark.parametrize(
+    "employee_id", ["Cp1", " cP1 ", "\u200bCp1", "C\u00adp1", "Cp1\x7f", "\uff23\uff50\uff11", "\u2066Cp1\u2069"]
+)
 def test_an_employee_id_that_is_the_contact_code_matches(employee_id: str) -> None:
     assert level(school().person().account(employee_id=employee_id)) is MatchLevel.EMPLOYEE_ID
 

@@ -360,7 +360,7 @@ def test_a_limit_says_how_many_of_how_many_and_leads_to_the_mend_before_the_over
         "The plan would revoke 6 people, 6.0 % of 100 active ([limits] max_share is 5 %, at least 5). "
         "6 of 6 share exit date 2026-11-20, exit date 2026-11-20 was set since 20 Nov. Nothing was closed. "
         "If wrong: correct it in the admin system. "
-        f"If intended: connector approve {judged.plan.plan_id} --waive max-share"
+        f"connector approve {judged.plan.plan_id} --waive max-share"
     )
 
 
@@ -376,10 +376,10 @@ def test_the_flag_of_a_contact_type_is_named_as_what_118_of_131_share() -> None:
 
     assert judged.labels == ["rule-changed:Stepmother", "max-revocations"]
     shared = "118 of 131 share contact type Stepmother, flag yes→no since 20 Nov. Nothing was closed."
-    others = "To close only the other 13: connector plan --without contact_type=Stepmother"
+    others = "To close only the other 13, leave these out: connector plan --without contact_type=Stepmother"
     assert judged.text("rule-changed:Stepmother") == (
         f"{shared} If wrong: correct it in the admin system. {others} "
-        f"If intended: connector approve {judged.plan.plan_id} --waive rule-changed:Stepmother"
+        f"connector approve {judged.plan.plan_id} --waive rule-changed:Stepmother"
     )
     assert shared in judged.text("max-revocations")
     assert others in judged.text("max-revocations")

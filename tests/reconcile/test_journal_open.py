@@ -119,6 +119,23 @@ def test_a_url_that_cannot_hold_a_journal_is_refused_without_repeating_secrets(u
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u@localhost/db?host=db.school.example&sslmode=prefer",
+        "postgresql://u@localhost/db?hostaddr=192.0.2.1&sslmode=prefer",
+        "postgresql://u@localhost,db.school.example/db?sslmode=prefer",
+        "postgresql://u@/db?host=localhost&host=db.school.example&sslmode=prefer",
+        "postgresql:///db",
+        "postgresql://u@localhost/db?service=elsewhere",
+        "postgresql://u@localhost/db?passfile=/tmp/passwords",
+    ],
+)
+def test_no_parameter_leads_a_journal_on_this_machine_elsewhere(url: str) -> None:
+    with pytest.raises(JournalError, match=r"without verified TLS|names no host|names (service|passfile)"):
+        open_engine(url, "", create=False)
+
+
 def test_postgresql_elsewhere_is_reached_over_verified_tls_with_the_password_beside_the_url() -> None:
     engine = open_engine("postgresql://alice@db.example/journal", "hunter2", create=True)
 

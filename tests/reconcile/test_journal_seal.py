@@ -157,9 +157,7 @@ CHECKPOINT_TAMPERINGS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("statement", "first_bad"), CHECKPOINT_TAMPERINGS.values(), ids=CHECKPOINT_TAMPERINGS.keys()
-)
+@pytest.mark.parametrize(("statement", "first_bad"), CHECKPOINT_TAMPERINGS.values(), ids=CHECKPOINT_TAMPERINGS.keys())
 def test_a_checkpoint_breaks_the_trail_when(written: Journal, statement: str, first_bad: int) -> None:
     sealed(written)
     execute(written, statement)
@@ -225,9 +223,7 @@ def test_nothing_to_seal_is_an_error_that_says_so(written: Journal) -> None:
         sealed(written, datetime(2001, 1, 1, tzinfo=UTC))
 
 
-def test_of_two_who_seal_at_once_one_is_told_and_no_record_is_lost(
-    written: Journal, open_journal: OpenJournal
-) -> None:
+def test_of_two_who_seal_at_once_one_is_told_and_no_record_is_lost(written: Journal, open_journal: OpenJournal) -> None:
     meeting, said, files = Barrier(2), [], []
 
     def seal(journal: Journal) -> None:
@@ -267,7 +263,7 @@ def test_who_was_closed_and_blocked_is_known_after_its_records_were_sealed(journ
     assert journal.revocations("p1")[0].state == "done"
 
 
-# --- from the tables of before ------------------------------------------------------------------------------------------
+# --- from the tables of before --------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -177,11 +177,11 @@ def test_the_text_begins_with_the_subject_and_shows_commands() -> None:
 
 
 def test_control_characters_of_a_name_never_reach_text_or_subject() -> None:
-    text = report_text(made(leg(name="Ada\x1b[2J\r\nBcc: x@y\u202e"), school="Har\r\nbour"))
+    text = report_text(made(leg(name="Ada\x1b[2J\r\nBcc: x@y\u202e\u200f\u2060\U000e0041"), school="Har\r\nbour"))
 
     assert text.split("\n")[0].endswith("(Har  bour)")
     assert "\x1b" not in text
-    assert "\u202e" not in text
+    assert not {"\u202e", "\u200f", "\u2060", "\U000e0041"} & set(text)
     assert "\nBcc" not in text
 
 

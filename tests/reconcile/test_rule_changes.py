@@ -32,7 +32,7 @@ def test_a_flag_that_changed_is_looked_at_at_one_person() -> None:
     assert judged.text(judged.labels[0]) == (
         "1 of 1 share contact type Stepmother, flag yes→no since 20 Nov. Nothing was closed. "
         "If wrong: correct it in the admin system. "
-        f"If intended: connector approve {judged.plan.plan_id} --waive rule-changed:Stepmother"
+        f"connector approve {judged.plan.plan_id} --waive rule-changed:Stepmother"
     )
 
 
@@ -42,7 +42,7 @@ def test_the_others_can_be_closed_without_it() -> None:
     text = one.judge().text("rule-changed:Stepmother")
 
     assert "1 of 2 share" in text
-    assert "To close only the other 1: connector plan --without contact_type=Stepmother" in text
+    assert "To close only the other 1, leave these out: connector plan --without contact_type=Stepmother" in text
 
 
 def test_a_flag_that_changed_and_touches_nobody_is_silent() -> None:
@@ -199,7 +199,7 @@ def test_a_restriction_that_was_cleared_is_looked_at_at_one_person() -> None:
     assert judged.text("restriction-lifted") == (
         "A court order was cleared since 20 Nov for Cp1. Nobody is let in before a person has looked. "
         "Nothing was closed. If wrong: set restricted again in the admin system. "
-        f"If intended: connector approve {judged.plan.plan_id} --waive restriction-lifted"
+        f"connector approve {judged.plan.plan_id} --waive restriction-lifted"
     )
 
 

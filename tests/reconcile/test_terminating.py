@@ -1,0 +1,272 @@
+"""Urgent termination: blocked and intended at once, every door and session closed, ahead of whatever is running."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from connector.errors import RunInProgress
+from connector.interfaces import AdminSystem, Directory, Portal, SessionStore
+from connector.model import CloseAccount, CloseMember, EndSessions, LegKind, LegState, Outcome, SessionKey
+from connector.reconcile.apply import Applier, Pace
+from connector.reconcile.boundaries import Boundary, Reached, unwatched
+from connector.reconcile.journal import Journal
+from connector.reconcile.journal_values import Direction
+from connector.reconcile.memory import Block
+from connector.reconcile.plan_values import Revocation
+from connector.reconcile.reading import Targets
+from connector.reconcile.terminating import Termination, terminate
+from tests.reconcile.build import TODAY, school
+from tests.reconcile.conftest import OpenJournal
+from tests.reconcile.journal_builders import begin, revocation, scalar
+from tests.reconcile.nights import Nights, settled
+from tests.reconcile.test_apply import leaving
+
+
+def asked(nights: Nights, *people: str) -> tuple[Revocation, ...]:
+    """Give the rows that close these people although nothing else asks for it."""
+    running = nights.running()
+    judgement = running.look(TODAY)
+    identities = judgement.decisions.correlation.by_key()
+    rows = [running.asked_for(judgement, identities[person], "custody order") for person in people]
+    return tuple(row for row in rows if row is not None)
+
+
+def ended(
+    nights: Nights,
+    *people: str,
+    journal: Journal | None = None,
+    rows: Sequence[Revocation] | None = None,
+    reached: Reached = unwatched,
+    pace: Pace | None = None,
+) -> Termination:
+    """Terminate these people."""
+    blocks = [Block(person, "alice@host", "custody order") for person in people]
+    rows = asked(nights, *people) if rows is None else rows
+    journal = journal or nights.journal
+    sleep = nights.slept.append
+    return terminate(
+        journal, nights.targets, pace or nights.pace, rows, blocks, "alice@host", reached=reached, sleep=sleep
+    )
+
+
+def in_background(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+# --- everything of one human ------------------------------------------------------------------------------------------
+
+
+def test_a_person_is_blocked_and_every_door_and_session_is_closed(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(2), settle_seconds=5)
+
+    done = ended(nights, "ok0")
+
+    assert nights.is_closed("ok0")
+    assert nights.is_open("ok1")
+    assert [(c.kind, c.state, c.ended) for c in done.closings] == [
+        (LegKind.DIRECTORY, LegState.CLOSED, 0),
+        (LegKind.CREDENTIAL, LegState.CLOSED, 0),
+        (LegKind.SESSIONS, LegState.CLOSED, 1),
+    ]
+    assert (done.blocked, done.open, done.exit_code) == (("ok0",), (), 0)
+    assert "ok0" in nights.journal.memory(TODAY).blocks
+    assert nights.slept == [5]
+
+
+def test_it_says_how_many_seconds_went_by_until_the_last_session_was_dead(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(1))
+
+    done = ended(nights, "ok0")
+
+    assert done.last_session_at is not None
+    assert done.seconds is not None
+    assert 0 <= done.seconds < 30
+    assert done.commanded_at <= done.last_session_at <= done.finished_at
+    assert all(c.closed_at and c.intended_at <= c.closed_at for c in done.closings)
+
+
+def test_all_records_of_a_human_go_together(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(3))
+
+    done = ended(nights, "ok0", "ok2")
+
+    assert (nights.is_closed("ok0"), nights.is_open("ok1"), nights.is_closed("ok2")) == (True, True, True)
+    assert len(done.closings) == 6
+    assert scalar(nights.journal, "SELECT count(DISTINCT intended_at) FROM revocations") == 1
+
+
+def test_the_block_is_durable_with_the_intent_before_the_first_effect(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(1))
+    seen: list[tuple[bool, int]] = []
+
+    def look(boundary: Boundary) -> None:
+        if boundary is Boundary.INTENT_DURABLE:
+            other = nights.open_journal()
+            seen.append(("ok0" in other.memory(TODAY).blocks, len(other.open_legs())))
+            assert nights.is_open("ok0")
+
+    ended(nights, "ok0", reached=look)
+
+    assert seen == [(True, 3)]
+
+
+def test_somebody_of_whom_nothing_lives_is_blocked_all_the_same(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(1).contact("none", of="s-ok0"))
+
+    done = ended(nights, "none", rows=())
+
+    assert (done.closings, done.blocked, done.seconds) == ((), ("none",), 0.0)
+    assert "none" in nights.journal.memory(TODAY).blocks
+
+
+def test_what_cannot_be_closed_now_stays_open_is_named_and_is_driven_by_resume(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(1))
+    nights.ad.trouble.lost_before = {nights.account("ok0").guid}
+
+    done = ended(nights, "ok0")
+    nights.ad.trouble.lost_before = set()
+    resumed = nights.resume()
+
+    assert (done.seconds, done.exit_code) == (None, 4)
+    assert {(leg.planned.target, leg.state) for leg in done.open} == {
+        ("ad", LegState.UNREACHABLE),
+        ("web", LegState.INTENDED),
+    }
+    assert resumed.exit_code == 0
+    assert nights.is_closed("ok0")
+
+
+def test_a_restore_on_its_way_is_called_off(tmp_path: Path) -> None:
+    nights = leaving(tmp_path)
+    nights.run()
+    nights.school.session("ok0")
+    closed = nights.journal.revocations("ok0")[0]
+    acting = nights.applier()
+    back = replace(closed.row, legs=(closed.legs[0].planned,))
+    nights.journal.intend(acting.run, "", [back], "alice@host", direction=Direction.OPEN)
+    nights.journal.end_run(acting.run, "restored", 4)
+
+    done = ended(nights, "ok0")
+
+    assert done.open == ()
+    assert nights.is_closed("ok0")
+    opening = next(r for r in nights.journal.revocations("ok0") if r.direction is Direction.OPEN)
+    assert opening.legs[0].state is LegState.CALLED_OFF
+
+
+def test_a_process_that_dies_in_it_leaves_block_and_legs_for_the_next_run(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(2))
+
+    def dies(boundary: Boundary) -> None:
+        if boundary is Boundary.DIRECTORY_SENT:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ended(nights, "ok0", reached=dies)
+
+    result = nights.run()
+
+    assert result.exit_code == 0
+    assert nights.is_closed("ok0")
+    assert nights.is_open("ok1")
+
+
+# --- ahead of what is running -----------------------------------------------------------------------------------------
+
+
+def test_it_needs_no_run_lease(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(1))
+    nights.open_journal().begin_run("run", "bob@host", TODAY, {})
+
+    done = ended(nights, "ok0")
+
+    assert done.exit_code == 0
+    assert nights.is_closed("ok0")
+
+
+def test_it_waits_for_the_batch_that_holds_the_person(tmp_path: Path, open_journal: OpenJournal) -> None:
+    nights = settled(tmp_path, school().families(1))
+    nights.journal = open_journal()
+    run = nights.applier().run
+    _, claims = nights.journal.claim_for(run, ["ok0"], 60)
+    rows, other, done = asked(nights, "ok0"), open_journal(), []
+    waiting = in_background(lambda: done.append(ended(nights, "ok0", journal=other, rows=rows)))
+    time.sleep(0.5)
+    untouched = nights.is_open("ok0")
+
+    nights.journal.release_claims(claims)
+    waiting.join(20)
+
+    assert untouched
+    assert [one.exit_code for one in done] == [0]
+    assert nights.is_closed("ok0")
+
+
+def test_a_batch_that_never_ends_leaves_the_block_and_says_so(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(1))
+    nights.open_journal().claim_many(["ok0"], "another", 60)
+
+    with pytest.raises(RunInProgress, match="The block stands"):
+        ended(nights, "ok0", pace=replace(nights.pace, lease_seconds=0.2))
+
+    assert "ok0" in nights.journal.memory(TODAY).blocks
+    assert nights.is_open("ok0")
+
+
+class SlowDoors:
+    """A target of any kind that takes its time for every batch, and keeps what was asked of it."""
+
+    user_key = SessionKey.USERNAME
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.asked: list[object] = []
+
+    def close(self, batch: Sequence[CloseAccount | CloseMember | EndSessions]) -> tuple[Outcome, ...]:
+        """Close what is not closed yet."""
+        time.sleep(self.seconds)
+        names = [item.user if isinstance(item, EndSessions) else item.before.username for item in batch]
+        known = set(self.asked)
+        self.asked += names
+        return tuple(Outcome(LegState.ALREADY_CLOSED if name in known else LegState.CLOSED) for name in names)
+
+
+@pytest.mark.parametrize("number", [750, 4999])
+def test_a_running_batch_of_5000_is_gone_ahead_of(tmp_path: Path, number: int) -> None:
+    """One of the two is in the batch that is being sent just then, the other in the last of ten."""
+    doors = {name: SlowDoors(0.3) for name in ("ad", "engage", "web")}
+    targets = Targets(
+        cast("AdminSystem", None),
+        {"engage": cast("Portal", doors["engage"])},
+        {"ad": cast("Directory", doors["ad"])},
+        {"web": cast("SessionStore", doors["web"])},
+    )
+    nights, person = Nights(tmp_path, school()), revocation(number)
+    begun, pace = threading.Event(), Pace(settle_seconds=0)
+
+    def watch(boundary: Boundary) -> None:
+        if boundary is Boundary.DIRECTORY_COUNTED and doors["ad"].asked:
+            begun.set()
+
+    acting = Applier(nights.journal, targets, begin(nights.journal), pace, reached=watch)
+    batch = in_background(lambda: acting.revoke([revocation(n) for n in range(5_000)], "7f3a"))
+    assert begun.wait(120)
+    started = time.monotonic()
+    done = terminate(nights.open_journal(), targets, pace, [person], [Block(person.key, "alice", "order")], "alice")
+    took, still_running = time.monotonic() - started, batch.is_alive()
+    batch.join(120)
+
+    assert (done.exit_code, still_running) == (0, True)
+    assert took < 10 * 0.3
+    assert not nights.journal.open_legs()
+    assert doors["ad"].asked.count(f"u{number}") == (2 if number == 750 else 1)
+    assert doors["engage"].asked.count(f"u{number}") == 1
+    assert len(set(doors["web"].asked)) == 5_000
+    assert nights.journal.verify_audit().ok

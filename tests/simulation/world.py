@@ -1,0 +1,176 @@
+"""The world of a history: a small school, its systems, one clock, and the truth about them at every moment.
+
+Who is entitled, and who claims what, is worked out here anew and in few lines, never by the code under test. Everything
+that changes leaves a line in the trace, and every state of every door is kept with its time.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+from connector.model import Account, LegKind, Member, PersonStatus, Session
+from tests.fakes import Trouble
+from tests.reconcile.build import NOW, TODAY, SchoolBuilder
+from tests.simulation.school import CLUB, DIRECTORY_PORTALS, STORES
+
+Door = tuple[str, str, str]
+"""Kind of leg, target and subject: what one door is called."""
+Fact = tuple[str, ...]
+State = Account | Member | None
+
+
+@dataclass
+class Trace:
+    """What happened, in order, and how often each fault and boundary was hit."""
+
+    lines: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def count(self, what: str) -> None:
+        self.counts[what] += 1
+
+
+class World:
+    """Everything outside the connector, and its journal's file."""
+
+    def __init__(self, school: SchoolBuilder, journal: Path, rng: Random) -> None:
+        self.school, self.journal, self.rng = deepcopy(school), journal, rng
+        self.now, self.day = NOW, 0
+        self.trace = Trace()
+        self.trouble = {name: Trouble() for name in ("ad", *self.school.portals, *STORES)}
+        self.outages: dict[str, int] = {}
+        self.under_way: list[Session] = []  # killed, and written back when their request ends
+        self.late: list[Session] = []  # the same, but only after everything has settled
+        self.saves_at_end = 0
+        self.timeline: dict[Door, list[tuple[datetime, State]]] = {}
+        self.sessions: dict[str, list[tuple[datetime, Session | None]]] = {}
+        self.since: dict[Fact, datetime] = {}
+        self.reopened: dict[str, datetime] = {}  # when somebody else last opened a door of a person
+        self.before_us: dict[Door, State] = {}  # what a door was like when we closed it
+        self.returned: set[str] = set()
+        self._number = 0
+        self.observe()
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    @property
+    def as_of(self) -> date:
+        return TODAY + timedelta(days=self.day)
+
+    def tick(self, seconds: float = 0.001) -> datetime:
+        self.now += timedelta(seconds=seconds)
+        return self.now
+
+    def say(self, who: str, what: str) -> None:
+        self.trace.say(f"{self.now:%d %H:%M:%S.%f} {who:>6}  {what}")
+
+    def weather(self) -> None:
+        """Let outages pass, one step at a time."""
+        for name in list(self.outages):
+            self.outages[name] -= 1
+            if self.outages[name] <= 0:
+                del self.outages[name]
+                self.trouble[name].down = False
+                self.say("world", f"{name} answers again")
+
+    def settle(self, seconds: float) -> None:
+        """Let time pass while somebody waits: requests under way end, and save their sessions."""
+        self.tick(seconds)
+        if self.under_way:
+            back, self.under_way = self.under_way, []
+            self._bring_back(back, "session came back")
+
+    def overnight(self) -> None:
+        """Bring back the sessions whose requests outlived every sweep."""
+        if self.late:
+            back, self.late = self.late, []
+            self._bring_back(back, "session came back late")
+
+    def _bring_back(self, sessions: list[Session], fault: str) -> None:
+        self.school.sessions.extend(sessions)
+        self.trace.counts[f"fault:{fault}"] += len(sessions)
+        self.say("world", f"{fault}: {' '.join(s.session_id for s in sessions)}")
+        self.observe()
+
+    # --- looking things up ------------------------------------------------------------------------------------------
+
+    def member(self, person_id: str, portal: str = "engage") -> Member | None:
+        return next((m for m in self.school.members if (m.person_id, m.portal) == (person_id, portal)), None)
+
+    def account(self, person_id: str) -> Account | None:
+        code = self.school.people[person_id].code
+        return next((a for a in self.school.accounts if a.employee_id == code), None)
+
+    def contacts(self) -> list[str]:
+        """Everybody who is not a student."""
+        return [p for p in self.school.people if not p.startswith("s-")]
+
+    def next_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    # --- the truth --------------------------------------------------------------------------------------------------
+
+    def entitled(self) -> set[tuple[str, str]]:
+        """Give who is entitled to what, blocks apart."""
+        school = self.school
+        gone = {e.student_id for e in school.enrolments if e.exit_date is not None}
+        active = {p for p, person in school.people.items() if person.status is PersonStatus.ACTIVE}
+        parents = {(r.contact_id, "engage") for r in school.relationships if not r.restricted and r.student_id not in gone}
+        portals = {"Faculty": "faculty", "Parent": CLUB.name}
+        staff = {(g.person_id, portals[g.role]) for g in school.roles if g.ends_on is None}
+        return {(person, portal) for person, portal in parents | staff if person in active}
+
+    def _facts(self) -> set[Fact]:
+        """Give entitlements, and the accounts that entitled people claim."""
+        entitled = self.entitled()
+        facts: set[Fact] = {("entitled", person, portal) for person, portal in entitled}
+        for person in {person for person, _ in entitled}:
+            names = {m.username for m in self.school.members if m.person_id == person and m.portal in DIRECTORY_PORTALS}
+            code = self.school.people[person].code
+            for account in self.school.accounts:
+                if account.employee_id == code or (account.username in names and account.username):
+                    facts.add(("claims", person, account.guid))
+        return facts
+
+    def observe(self) -> None:
+        """Take down what has changed. To be called after every change, whoever made it."""
+        now = self.tick()
+        facts = self._facts()
+        self.since = {fact: self.since.get(fact, now) for fact in facts}
+        self._observe_doors(now)
+        alive = {s.session_id: s for s in self.school.sessions}
+        for session_id in alive.keys() | self.sessions.keys():
+            seen = self.sessions.setdefault(session_id, [])
+            state = alive.get(session_id)
+            if not seen or seen[-1][1] != state:
+                seen.append((now, state))
+
+    def _observe_doors(self, now: datetime) -> None:
+        doors: dict[Door, State] = {(LegKind.DIRECTORY, a.directory, a.guid): a for a in self.school.accounts}
+        doors |= {(LegKind.CREDENTIAL, m.portal, m.person_id): m for m in self.school.members}
+        for door in doors.keys() | self.timeline.keys():
+            seen = self.timeline.setdefault(door, [])
+            state = doors.get(door)
+            if not seen or seen[-1][1] != state:
+                seen.append((now, state))
+
+    def was(self, door: Door, wanted: Callable[[State], bool], begin: datetime, end: datetime) -> bool:
+        """Say whether a door was in a wanted state at any moment between two times."""
+        states = self.timeline.get(door, [])
+        ends = [at for at, _ in states[1:]] + [datetime.max.replace(tzinfo=NOW.tzinfo)]
+        if not states or states[0][0] > begin:  # before it was first seen it was not there
+            states, ends = [(NOW - timedelta(days=1), None), *states], [states[0][0] if states else ends[-1], *ends]
+        return any(at <= end and until > begin and wanted(state) for (at, state), until in zip(states, ends, strict=True))
+
+    def held_since(self, fact: Fact, at: datetime | None) -> bool:
+        """Say whether something has been true without a break since before a moment."""
+        began = self.since.get(fact)
+        return at is not None and began is not None and began < at
