@@ -103,6 +103,18 @@ def test_the_example_mentions_every_setting_of_our_adapters(point: EntryPoint) -
     assert {each.name for each in fields(settings) if not mentions(text, each.name)} == set()
 
 
+@pytest.mark.parametrize("point", list(ours(GROUPS[Kind.SESSION_STORE])), ids=lambda point: str(point.name))
+def test_every_session_store_of_the_example_works_once_it_is_switched_on(tmp_path: Path, point: EntryPoint) -> None:
+    (section,) = sections(template(), Kind.SESSION_STORE, point.name)
+    on = re.sub(r"(?m)^#(?=[^# ])", "", section)
+    others = re.split(r"(?m)^\[session_stores\.", template())[0]
+
+    config = loaded(tmp_path, f"{others}\n{on}")
+
+    validate(config)
+    assert [each.adapter for each in config.session_stores] == [point.name]
+
+
 @pytest.mark.parametrize("choices", COMBINATIONS, ids=lambda choices: "-".join(choices.values()))
 def test_every_combination_of_choices_gives_a_config_that_works(tmp_path: Path, choices: Mapping[str, str]) -> None:
     config = loaded(tmp_path, starter(choices))

@@ -53,14 +53,14 @@ class Outcome:
 class Figures:
     """One run in one process.
 
-    `seconds` are the clock's, `processor_seconds` what of them the run really had. `data_mb` is the peak before the
-    first stage: the snapshot and yesterday's people.
+    `seconds` are a processor's; `waited` is what the clock had more, because others wanted the processor too. `data_mb`
+    is the peak before the first stage: the snapshot and yesterday's people.
     """
 
     sizes: Sizes
     outcome: Outcome
     seconds: float
-    processor_seconds: float
+    waited: float
     data_mb: float
     peak_mb: float
 
@@ -88,10 +88,10 @@ def measure(scale: float) -> Figures:
     """Run one night in this process, which should be a fresh one."""
     made = bench_school(scale)
     data_mb = _peak_mb()
-    begun, had = time.perf_counter(), time.process_time()
+    clock, processor = time.perf_counter(), time.process_time()
     judged = night(made)
-    seconds, processor_seconds = time.perf_counter() - begun, time.process_time() - had
-    return Figures(sizes_of(made), outcome_of(judged), seconds, processor_seconds, data_mb, _peak_mb())
+    clock, processor = time.perf_counter() - clock, time.process_time() - processor
+    return Figures(sizes_of(made), outcome_of(judged), processor, clock - processor, data_mb, _peak_mb())
 
 
 def sizes_of(made: BenchSchool) -> Sizes:
@@ -137,7 +137,7 @@ def table(runs: Sequence[Figures], command: str, times: int) -> str:
         *(_line(name, [f"{getattr(r.sizes, name):,}" for r in runs]) for name in sizes),
         *(_line(f"→ {n.replace('_', ' ')}", [f"{getattr(r.outcome, n):,}" for r in runs]) for n in outcomes),
         _line("**seconds**", [f"**{r.seconds:.2f}**" for r in runs]),
-        _line("of them on a processor", [f"{r.processor_seconds:.2f}" for r in runs]),
+        _line("and waited for a processor", [f"{r.waited:.2f}" for r in runs]),
         _line("the data alone, MB", [f"{r.data_mb:,.0f}" for r in runs]),
         _line("**peak of the process, MB**", [f"**{r.peak_mb:,.0f}**" for r in runs]),
     ]

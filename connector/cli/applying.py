@@ -13,6 +13,7 @@ from connector.cli.words import (
     Parts,
     addition_line,
     closing_words,
+    notes,
     objection_parts,
     open_change_words,
     open_leg_words,
@@ -109,9 +110,11 @@ def _run_parts(result: RunResult) -> Parts:
     parts += [addition_line(a) for a in result.added]
     parts += _skipped(result)
     parts += open_parts(result.open_legs, result.open_changes)
+    unread = result.judgement.plan.unread
+    parts += notes("Could not be read", unread)
     if result.result == _REPORTED:
         parts += plan_parts(result.judgement.plan, [])
-    elif not result.open_legs and not result.open_changes and not result.stopped:
+    elif not (unread or result.open_legs or result.open_changes or result.stopped):
         parts += ["", "Every effect was read back. The proof: run it again, it finds nothing to do."]
     return parts
 
@@ -138,6 +141,7 @@ def _run_document(result: RunResult) -> dict[str, Any]:
         "added": [addition_document(a) for a in result.added],
         "stopped": [objection_document(o, waived=False) for o in result.stopped],
         "skipped": [{"person_id": r.person_id, "code": r.code, "why": why} for r, why in result.skipped],
+        "unread": list(result.judgement.plan.unread),
         "resumed": result.resumed,
         "called_off": [{"person_id": leg.person_id, "code": leg.code, "why": why} for leg, why in result.called_off],
         **_open_document(result.open_legs, result.open_changes),

@@ -22,7 +22,7 @@ from connector.reconcile.find_person import Found, find
 from connector.reconcile.journal_values import Event, PastRun
 from connector.reconcile.judge import Judgement
 from connector.reconcile.report_json import plain
-from connector.reconcile.wording import counted
+from connector.reconcile.wording import clean, counted
 
 _MOST_EXPLAINED = 8
 
@@ -203,5 +203,5 @@ def _run_parts(runs: Sequence[PastRun]) -> Parts:
 def _event_parts(events: Sequence[Event]) -> Parts:
     if not events:
         return ["Nothing is known."]
-    texts = [line(f"{e.at:%Y-%m-%d %H:%M:%S}  {e.operator}  {e.text}") for e in events]
+    texts = [line(f"{e.at:%Y-%m-%d %H:%M:%S}  {e.operator}  {clean(e.text)}") for e in events]
     return [heading("What was done (UTC)"), *texts]

@@ -93,8 +93,8 @@ def plan_parts(plan: Plan, waived: Iterable[str]) -> Parts:
     if waiting:
         parts += ["", heading(f"Waiting for a person, not applied: {len(waiting):,}")]
         parts += [part for row in waiting for part in row_parts(row)]
-    parts += _notes("Could not be read", plan.unread)
-    parts += _notes("Look", plan.warnings)
+    parts += notes("Could not be read", plan.unread)
+    parts += notes("Look", plan.warnings)
     return parts + objection_parts(plan.objections, waived)
 
 
@@ -105,7 +105,7 @@ def plan_counts(plan: Plan) -> str:
     return f"{applied:,} to revoke, {len(plan.additions):,} to add, {held:,} waiting for a person"
 
 
-def _notes(title: str, texts: Iterable[str]) -> Parts:
+def notes(title: str, texts: Iterable[str]) -> Parts:
     found = [f"  {text}" for text in texts]
     return ["", heading(title), *found] if found else []
 
@@ -183,7 +183,7 @@ def change_words(change: MembershipChange, label: str = "") -> str:
 
 def sentence_parts(title: str, sentences: Iterable[str]) -> Parts:
     """Say several sentences under a title; nothing where there are none."""
-    return _notes(title, sentences)
+    return notes(title, sentences)
 
 
 __all__ = ["Parts", "line", "plan_parts", "row_parts"]

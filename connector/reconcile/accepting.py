@@ -56,7 +56,8 @@ class Accepting:
         """Keep a run's snapshot and observe who is ready; accept it where nothing stopped the run."""
         snapshot, decisions = judgement.snapshot, judgement.decisions
         as_of = decisions.school.as_of
-        content = to_json(baseline_of(snapshot, self.rules, self.portals, as_of), Baseline).encode()
+        kept = baseline_of(snapshot, self.rules, self.portals, as_of, judgement.night.baseline)
+        content = to_json(kept, Baseline).encode()
         number = self.journal.keep_snapshot(run, as_of, content, counts_of(snapshot), fingerprints_of(snapshot))
         self.reached(Boundary.SNAPSHOT_KEPT)
         ready = {

@@ -147,12 +147,11 @@ class Applier:
 
     def _waiting_sessions(self, legs: Sequence[OpenLeg]) -> list[OpenLeg]:
         """Give the session legs from earlier of the same people: swept again after the last door closes."""
-        new, keys = {leg.leg_id for leg in legs}, {leg.key for leg in legs}
-        return [
-            leg
-            for leg in self.journal.open_legs()
-            if leg.planned.kind is LegKind.SESSIONS and leg.key in keys and leg.leg_id not in new and leg.resumable
-        ]
+        if not legs:
+            return []
+        keys = {leg.key for leg in legs}
+        waiting = self.journal.open_legs(kind=LegKind.SESSIONS, before=min(leg.leg_id for leg in legs))
+        return [leg for leg in waiting if leg.key in keys and leg.resumable]
 
     def drive(self, legs: Sequence[OpenLeg], older_only: Collection[int] = ()) -> tuple[OpenLeg, ...]:
         """Drive intended legs stage by stage; give those that are still open afterwards.
@@ -166,7 +165,7 @@ class Applier:
         sessions = [leg for leg in legs if leg.planned.kind is LegKind.SESSIONS]
         if sessions:
             pace = self.pace
-            doors, sweeping = self._open_doors(), self.sweeping()
+            doors, sweeping = self.journal.open_doors(), self.sweeping()
             still_open += sweeping.sweep(sessions, doors, older_only, pace.settle_seconds, pace.sweeps_max)
             self.last_session_ended = sweeping.last_ended or self.last_session_ended
         return tuple(still_open)
@@ -175,14 +174,6 @@ class Applier:
         """Give what sweeps the session stores, standing on what this applier holds."""
         size = self.pace.batch_size
         return Sweeping(self.journal, self.targets, self.holding, self._sleep, self.progress, self.reached, size)
-
-    def _open_doors(self) -> set[str]:
-        """Give whose doors are not closed yet, by the journal: those driven now and those that wait."""
-        return {
-            leg.key
-            for leg in self.journal.open_legs()
-            if leg.planned.kind is not LegKind.SESSIONS and leg.direction is Direction.CLOSE
-        }
 
     def _parts(self, items: Sequence[T]) -> Iterable[Sequence[T]]:
         for start in range(0, len(items), self.pace.batch_size):

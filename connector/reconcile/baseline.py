@@ -31,10 +31,17 @@ class Baseline:
         return School(self.people, self.rules, self.as_of)
 
 
-def baseline_of(snapshot: Snapshot, rules: Rules, portals: Sequence[PortalRules], as_of: date) -> Baseline:
-    """Keep of a snapshot what the next run is compared with."""
+def baseline_of(
+    snapshot: Snapshot, rules: Rules, portals: Sequence[PortalRules], as_of: date, before: Baseline | None = None
+) -> Baseline:
+    """Keep of a snapshot what the next run is compared with; of a portal that did not answer, what was kept `before`."""
     enabled = {r.portal: tuple(m.person_id for m in r.members if m.enabled) for r in snapshot.portals}
-    return Baseline(as_of, rules, tuple(portals), snapshot.people, enabled, counts_of(snapshot))
+    counts = counts_of(snapshot)
+    if before is not None:
+        unread = frozenset(f"{u.kind} {u.name}" for u in snapshot.unread)
+        counts |= {name: count for name, count in before.counts.items() if name in unread}
+        enabled |= {p: people for p, people in before.enabled.items() if f"portal {p}" in unread}
+    return Baseline(as_of, rules, tuple(portals), snapshot.people, enabled, counts)
 
 
 def counts_of(snapshot: Snapshot) -> dict[str, int]:

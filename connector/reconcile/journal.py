@@ -149,6 +149,7 @@ class Journal:
 
     def _bind_sweeps(self, sweeps: Sweeps) -> None:
         self.lately_ended = sweeps.lately
+        self.open_doors = sweeps.open_doors
         self.swept_again = sweeps.swept_again
 
     def _bind_past(self, recall: Recall, past: Past) -> None:

@@ -7,12 +7,13 @@ holder that slept through its end can never write again. Claims let an urgent re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import and_, or_, select, update
 
 from connector.errors import RunInProgress
 from connector.reconcile import journal_tables as tables
-from connector.reconcile.journal_store import Store, Writing, parts, upsert
+from connector.reconcile.journal_store import Store, Writing, insert_rows, parts
 from connector.reconcile.journal_values import Claim, Run
 
 RUN_LEASE = "run"
@@ -48,7 +49,7 @@ class Claims:
             end = writing.now + timedelta(seconds=ttl_seconds)
             extend_run(writing, run, end)
             marks = _rows(writing, [URGENT + key for key in keys])
-            wanted = {mark.key.removeprefix(URGENT) for mark in marks.values() if mark.expires_at > writing.now}
+            wanted = {key.removeprefix(URGENT) for key, mark in marks.items() if mark.lives}
             free = [key for key in keys if key not in wanted]
             # A claim that outlived its run would keep the next run from an identity for nothing.
             return replace(run, expires_at=end), _take(writing, free, run.owner, end)
@@ -62,13 +63,12 @@ class Claims:
         with self._store.writing() as writing:
             held = _rows(writing, keys)
             end = writing.now + timedelta(seconds=ttl_seconds)
-            if not all(_free(held.get(key), owner, writing.now) for key in keys):
+            if not all(_free(held.get(key), owner) for key in keys):
                 _take(writing, marks, owner, end)
                 return ()
-            table = tables.claims
-            for part in parts(marks):
-                ours = (table.c.key.in_(part)) & (table.c.owner == owner)
-                writing.conn.execute(update(table).where(ours).values(expires_at=writing.now))
+            _write_end(
+                writing, [key for key, mark in _rows(writing, marks).items() if mark.owner == owner], writing.now
+            )
             return _take(writing, keys, owner, end)
 
     def extend(self, claim: Claim, ttl_seconds: float) -> Claim:
@@ -83,24 +83,18 @@ class Claims:
         with self._store.writing() as writing:
             held = _rows(writing, [claim.key for claim in claims])
             end = writing.now + timedelta(seconds=ttl_seconds)
-            kept = tuple(
-                Claim(claim.key, claim.owner, claim.epoch, end)
-                for claim in claims
-                if _current(held.get(claim.key), claim, writing.now)
-            )
-            upsert(writing.conn, tables.claims, [_row(claim) for claim in kept])
-        return kept
+            kept = [claim for claim in claims if _current(held.get(claim.key), claim)]
+            _write_end(writing, [claim.key for claim in kept], end)
+        return tuple(replace(claim, expires_at=end) for claim in kept)
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Give claims back. The rows stay with their epochs; one that was taken over meanwhile is left alone."""
         if not claims:
             return
-        table = tables.claims
         with self._store.writing() as writing:
             held = _rows(writing, [claim.key for claim in claims])
-            ours = [claim.key for claim in claims if _current(held.get(claim.key), claim, writing.now)]
-            for part in parts(ours):
-                writing.conn.execute(update(table).where(table.c.key.in_(part)).values(expires_at=writing.now))
+            ours = [claim.key for claim in claims if _current(held.get(claim.key), claim)]
+            _write_end(writing, ours, writing.now)
 
     def require(self, run: Run | None, claims: Sequence[Claim]) -> None:
         """Raise RunInProgress unless run and claims are still ours, by database time. Asked just before a send."""
@@ -126,14 +120,14 @@ def fence(writing: Writing, run: Run | None, claims: Sequence[Claim], keys: Iter
     held = _rows(writing, wanted)
     ours = {claim.key: claim for claim in claims}
     for key in wanted:
-        _require_key(held.get(key), ours.get(key), key, writing.now, claimed_only=run is None)
+        _require_key(held.get(key), ours.get(key), key, claimed_only=run is None)
 
 
 def require_unclaimed(writing: Writing, keys: Iterable[str]) -> None:
     """Raise RunInProgress where somebody holds a live claim on one of these identities."""
-    for held in _rows(writing, sorted(set(keys))).values():
-        if held.expires_at > writing.now:
-            raise _busy(held.key)
+    for key, held in _rows(writing, sorted(set(keys))).items():
+        if held.lives:
+            raise _busy(key)
 
 
 def require_run(writing: Writing, run: Run) -> None:
@@ -168,51 +162,66 @@ def blocked_among(writing: Writing, person_ids: Iterable[str], as_of: date) -> f
     return frozenset(found)
 
 
+class _Held(NamedTuple):
+    """A claim as the database has it now. A batch has hundreds: only what is compared is read."""
+
+    owner: str
+    epoch: int
+    lives: bool
+
+
 def _take(writing: Writing, keys: Sequence[str], owner: str, end: datetime) -> tuple[Claim, ...]:
     held = _rows(writing, keys)
-    made = tuple(
-        Claim(key, owner, _next_epoch(held.get(key), owner, writing.now), end)
-        for key in sorted(set(keys))
-        if _free(held.get(key), owner, writing.now)
-    )
-    upsert(writing.conn, tables.claims, [_row(claim) for claim in made])
-    return made
+    free = [key for key in sorted(set(keys)) if _free(held.get(key), owner)]
+    again = [key for key in free if key in held and held[key].lives]
+    over = [key for key in free if key in held and not held[key].lives]
+    table = tables.claims
+    _write_end(writing, again, end)
+    for part in parts(over):
+        taken = update(table).where(table.c.key.in_(part))
+        writing.conn.execute(taken.values(owner=owner, epoch=table.c.epoch + 1, expires_at=end))
+    new = [{"key": key, "owner": owner, "epoch": 1, "expires_at": end} for key in free if key not in held]
+    insert_rows(writing.conn, table, new)
+    return tuple(Claim(key, owner, _next_epoch(held.get(key)), end) for key in free)
 
 
-def _require_key(held: Claim | None, ours: Claim | None, key: str, now: datetime, *, claimed_only: bool) -> None:
-    if ours is not None and not _current(held, ours, now):
+def _write_end(writing: Writing, keys: Sequence[str], end: datetime) -> None:
+    table = tables.claims
+    for part in parts(keys):
+        writing.conn.execute(update(table).where(table.c.key.in_(part)).values(expires_at=end))
+
+
+def _require_key(held: _Held | None, ours: Claim | None, key: str, *, claimed_only: bool) -> None:
+    if ours is not None and not _current(held, ours):
         raise _lost(key)
     if ours is None and claimed_only:
         raise ValueError(f"{key} is written without a run and without a claim.")
-    if ours is None and held is not None and held.expires_at > now:
+    if ours is None and held is not None and held.lives:
         raise _busy(key)
 
 
-def _rows(writing: Writing, keys: Sequence[str]) -> dict[str, Claim]:
+def _rows(writing: Writing, keys: Sequence[str]) -> dict[str, _Held]:
     table = tables.claims
-    found: dict[str, Claim] = {}
+    lives = (table.c.expires_at > writing.now).label("lives")
+    found: dict[str, _Held] = {}
     for part in parts(keys):
-        for row in writing.conn.execute(select(table).where(table.c.key.in_(part))):
-            found[row.key] = Claim(row.key, row.owner, row.epoch, row.expires_at)
+        query = select(table.c.key, table.c.owner, table.c.epoch, lives).where(table.c.key.in_(part))
+        found.update((row[0], _Held(*row[1:])) for row in writing.conn.execute(query).tuples())
     return found
 
 
-def _free(held: Claim | None, owner: str, now: datetime) -> bool:
-    return held is None or held.expires_at <= now or held.owner == owner
+def _free(held: _Held | None, owner: str) -> bool:
+    return held is None or not held.lives or held.owner == owner
 
 
-def _next_epoch(held: Claim | None, owner: str, now: datetime) -> int:
+def _next_epoch(held: _Held | None) -> int:
     if held is None:
         return 1
-    return held.epoch if held.owner == owner and held.expires_at > now else held.epoch + 1
+    return held.epoch if held.lives else held.epoch + 1
 
 
-def _current(held: Claim | None, claim: Claim, now: datetime) -> bool:
-    return held is not None and (held.owner, held.epoch) == (claim.owner, claim.epoch) and held.expires_at > now
-
-
-def _row(claim: Claim) -> dict[str, object]:
-    return {"key": claim.key, "owner": claim.owner, "epoch": claim.epoch, "expires_at": claim.expires_at}
+def _current(held: _Held | None, claim: Claim) -> bool:
+    return held is not None and held.lives and (held.owner, held.epoch) == (claim.owner, claim.epoch)
 
 
 def _busy(key: str) -> RunInProgress:

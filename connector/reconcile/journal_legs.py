@@ -113,13 +113,26 @@ class Legs:
             settle(writing, {leg.revocation_id for leg, _ in fresh})
         return tuple(leg for leg, _ in outcomes if states.get(leg.leg_id) in _FINAL)
 
-    def open(self, target: str | None = None, key: str | None = None) -> tuple[OpenLeg, ...]:
-        """List the legs that are not final, oldest first; see `OpenLeg.resumable` for those resume drives."""
+    def open(
+        self,
+        target: str | None = None,
+        key: str | None = None,
+        kind: LegKind | None = None,
+        before: int | None = None,
+    ) -> tuple[OpenLeg, ...]:
+        """List the legs that are not final, oldest first; see `OpenLeg.resumable` for those resume drives.
+
+        `before` leaves out that leg and those intended after it.
+        """
         query = LEG_JOIN.where(tables.legs.c.state.not_in(_FINAL)).order_by(tables.legs.c.id)
         if target is not None:
             query = query.where(tables.legs.c.target == target)
         if key is not None:
             query = query.where(tables.revocations.c.key == key)
+        if kind is not None:
+            query = query.where(tables.legs.c.kind == kind.value)
+        if before is not None:
+            query = query.where(tables.legs.c.id < before)
         with self._store.reading() as conn:
             return tuple(open_leg(row) for row in conn.execute(query))
 

@@ -1,11 +1,12 @@
 """Kept plans and approvals of them.
 
-A plan is kept as text and signed; one whose text was edited is refused, never applied. An approval fits one digest
-only, so the same facts give the same plan tomorrow and the approval still fits.
+A plan is kept as text and signed, and so is an approval; one that was edited is refused, never applied. An approval
+fits one digest only, so the same facts give the same plan tomorrow and the approval still fits.
 """
 
 import hmac
 import json
+from datetime import UTC
 from typing import Any
 
 from sqlalchemy import Row, insert, or_, select, update
@@ -102,28 +103,42 @@ class Plans:
             known = select(tables.plans.c.digest).where(tables.plans.c.digest == digest)
             if writing.conn.scalar(known) is None:
                 raise PlanError(f"There is no plan {plan_id} to approve.", "Make one: connector plan")
-            writing.conn.execute(
-                insert(tables.approvals).values(
-                    id=writing.next_id(tables.approvals),
-                    digest=digest,
-                    plan_id=plan_id,
-                    waivers=canonical(list(waivers)),
-                    operator=operator,
-                    reason=reason,
-                    approved_at=writing.now,
-                )
-            )
+            made = Approval(digest, plan_id, waivers, operator, reason, writing.now)
+            row = {
+                "id": writing.next_id(tables.approvals),
+                "digest": digest,
+                "plan_id": plan_id,
+                "waivers": canonical(list(waivers)),
+                "operator": operator,
+                "reason": reason,
+                "approved_at": writing.now,
+                "mac": self._signature(made),
+            }
+            writing.conn.execute(insert(tables.approvals).values(**row))
             sentence = (
                 f"Plan {plan_id} approved, waiving {', '.join(waivers) or 'nothing'}: {reason or 'no reason given'}."
             )
             writing.note("plan-approved", f"plan:{plan_id}", operator, sentence, detail={"digest": digest})
 
     def approvals(self, digest: str) -> tuple[Approval, ...]:
-        """Give the approvals of one plan, oldest first."""
+        """Give the approvals of one plan, oldest first. Raises PlanError where one was written by another way."""
         table = tables.approvals
         with self._store.reading() as conn:
             rows = conn.execute(select(table).where(table.c.digest == digest).order_by(table.c.id)).all()
-        return tuple(approval(row) for row in rows)
+        found = tuple(approval(row) for row in rows)
+        for one, row in zip(found, rows, strict=True):
+            if not hmac.compare_digest(self._signature(one).encode(), row.mac.encode()):
+                raise PlanError(
+                    f"An approval of plan {one.plan_id} is not as a person gave it: somebody wrote to the journal's "
+                    "database by another way. Nothing was applied.",
+                    "See who could, compare it with a backup, and: connector audit verify",
+                )
+        return found
+
+    def _signature(self, made: Approval) -> str:
+        when = made.approved_at.astimezone(UTC).isoformat()
+        said = [made.digest, made.plan_id, list(made.waivers), made.operator, made.reason, when]
+        return keyed(self._store.audit_key, "approval", canonical(said).encode())
 
 
 def approval(row: Row[Any]) -> Approval:

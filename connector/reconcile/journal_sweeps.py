@@ -7,14 +7,14 @@ counted on the leg and audited; the leg stays closed, and no state is ever writt
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import Exists, bindparam, exists, update
+from sqlalchemy import Exists, bindparam, exists, select, update
 
 from connector.model import LegKind, LegState
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.journal_claims import fence
 from connector.reconcile.journal_rows import LEG_JOIN, open_leg
 from connector.reconcile.journal_store import Store, Writing
-from connector.reconcile.journal_values import Claim, Direction, OpenLeg, Run
+from connector.reconcile.journal_values import FINAL, Claim, Direction, OpenLeg, Run
 
 _ENDED = (LegState.CLOSED.value, LegState.ALREADY_CLOSED.value)
 
@@ -41,6 +41,15 @@ class Sweeps:
             since = self._store.clock(conn) - timedelta(days=days)
             found = [open_leg(row) for row in conn.execute(closed.where(legs.c.finished_at >= since))]
         return tuple({(leg.planned.target, leg.planned.subject): leg for leg in found}.values())
+
+    def open_doors(self) -> frozenset[str]:
+        """Give the keys of those who have a door that is to be closed and is not."""
+        legs, revocations = tables.legs, tables.revocations
+        query = select(revocations.c.key).distinct().join(legs, legs.c.revocation_id == revocations.c.id)
+        closing = revocations.c.direction == Direction.CLOSE.value
+        waits = legs.c.state.not_in([state.value for state in FINAL])
+        with self._store.reading() as conn:
+            return frozenset(conn.scalars(query.where(closing, waits, legs.c.kind != LegKind.SESSIONS.value)))
 
     def swept_again(self, found: Sequence[tuple[OpenLeg, int]], run: Run | None, claims: Sequence[Claim] = ()) -> None:
         """Count sessions that had come back and were ended, one audit record each. Raises RunInProgress as `record`."""

@@ -208,6 +208,7 @@ approvals = Table(
     _text("operator"),
     _text("reason"),
     _at("approved_at"),
+    _text("mac"),
 )
 
 blocks = Table("blocks", metadata, *_until_lifted())

@@ -122,7 +122,8 @@ def terminate(
 def _drive(applier: Applier, intended: Sequence[OpenLeg], keys: Collection[str]) -> None:
     """Drive the new legs, and what is open of the same people from earlier. A restore on its way is called off."""
     new = {leg.leg_id for leg in intended}
-    earlier = [leg for leg in applier.journal.open_legs() if leg.key in keys and leg.leg_id not in new]
+    known = (leg for key in keys for leg in applier.journal.open_legs(key=key))
+    earlier = [leg for leg in known if leg.leg_id not in new]
     applier.call_off([(leg, "blocked since it was asked for") for leg in earlier if leg.direction is Direction.OPEN])
     left = [leg for leg in earlier if leg.direction is Direction.CLOSE and leg.resumable and not leg.planned.unread]
     applier.drive((*intended, *left))

@@ -161,6 +161,14 @@ def closed_for(school: School, identity: Mapping[str, Any]) -> str:
     return str(found[0]) if found else ""
 
 
+def test_a_reason_with_line_breaks_forges_no_line_of_the_history(closed: School) -> None:
+    closed.typed("block", "XU1003", "--reason", "x\n2026-11-21 09:00:00  head@desk  1003 is unblocked.")
+
+    lines = closed.typed("history", "XU1003").lines
+
+    assert [line for line in lines if "is unblocked" in line and "is blocked" not in line] == []
+
+
 def test_a_password_file_that_cannot_be_read_is_named(closed: School) -> None:
     closed.typed("block", "XU1003", "--reason", "court order expected")
 

@@ -1,4 +1,4 @@
-"""Browsers that sign in and work without pause, and what each of their requests was answered."""
+"""Browsers that sign in and are busy without pause, and what each of their requests was answered."""
 
 import random
 import subprocess
@@ -64,14 +64,13 @@ class Storm:
         with requests.Session() as browser:
             browser.trust_env = False
             while not self._over.is_set():
-                if not cookies or chance.random() < 0.3:
+                if len(cookies) < _SESSIONS_EACH or chance.random() < 0.3:
                     got = self._ask(browser, user, f"/login/{user}", {})
                     cookies += [got] if got else []
                 if cookies:
-                    self._ask(
-                        browser, user, f"/work/{chance.uniform(0.02, LONGEST_REQUEST):.3f}", chance.choice(cookies)
-                    )
-                time.sleep(0.02)
+                    seconds = chance.uniform(0.02, LONGEST_REQUEST)
+                    self._ask(browser, user, f"/busy/{seconds:.3f}", chance.choice(cookies))
+                time.sleep(chance.uniform(0.05, 0.25))
 
     def _ask(self, browser: requests.Session, user: str, path: str, cookies: dict[str, str]) -> dict[str, str]:
         began = time.monotonic()

@@ -56,7 +56,7 @@ def sign_in(request: HttpRequest, user: str) -> HttpResponse:
     return HttpResponse(user)
 
 
-def work(request: HttpRequest, seconds: str) -> HttpResponse:
+def busy(request: HttpRequest, seconds: str) -> HttpResponse:
     user = request.user.get_username()
     connections.close_all()
     time.sleep(float(seconds))
@@ -64,7 +64,7 @@ def work(request: HttpRequest, seconds: str) -> HttpResponse:
     return HttpResponse(user)
 
 
-urlpatterns = [path("login/<user>", sign_in), path("work/<seconds>", work)]
+urlpatterns = [path("login/<user>", sign_in), path("busy/<seconds>", busy)]
 
 if __name__ == "__main__":
     configure(sys.argv[2], sys.argv[3])

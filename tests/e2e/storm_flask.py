@@ -27,8 +27,8 @@ def portal(client: redis.Redis, doors: Path) -> flask.Flask:
         flask.session["_user_id"] = user
         return user, 200
 
-    @app.get("/work/<float:seconds>")
-    def work(seconds: float) -> str:
+    @app.get("/busy/<float:seconds>")
+    def busy(seconds: float) -> str:
         user = str(flask.session.get("_user_id", ""))
         time.sleep(seconds)
         flask.session["pages"] = flask.session.get("pages", 0) + 1

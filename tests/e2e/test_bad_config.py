@@ -59,7 +59,6 @@ def test_a_password_written_into_the_config_is_refused_and_never_repeated(
     assert embedded.standing() == before
 
 
-@pytest.mark.xfail(strict=True, reason="the text of a run does not name yet what it could not read")
 def test_a_run_that_could_not_read_a_portal_says_so_and_claims_no_proof(embedded: EmbeddedSchool) -> None:
     assert embedded.connector("run").code == 0
     embedded.change_config("sqlite:///portal.sqlite", "sqlite:///portals.sqlite")

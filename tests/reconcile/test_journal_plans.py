@@ -75,6 +75,24 @@ def test_the_same_plan_made_again_is_young_again_and_keeps_its_approvals(journal
     ]
 
 
+@pytest.mark.parametrize(
+    "tampered",
+    [
+        "UPDATE approvals SET waivers = '[\"max-revocations\"]'",
+        "UPDATE approvals SET operator = 'head'",
+        "INSERT INTO approvals SELECT id + 1, digest, plan_id, '[]', operator, reason, approved_at, mac FROM approvals",
+    ],
+)
+def test_an_approval_written_by_another_way_is_refused(journal: Journal, tampered: str) -> None:
+    made = plan(revocation())
+    journal.keep_plan(made, begin(journal))
+    journal.approve(made.digest, made.plan_id, ("first-run",), "alice", "checked")
+    execute(journal, tampered)
+
+    with pytest.raises(PlanError, match="not as a person gave it"):
+        journal.approvals(made.digest)
+
+
 def test_an_unknown_plan_is_neither_approved_nor_marked(journal: Journal) -> None:
     with pytest.raises(PlanError, match="no plan 7f3a to approve"):
         journal.approve(OTHER, "7f3a", (), "alice", "")

@@ -377,6 +377,7 @@ def _approvals() -> None:
         sa.Column("operator", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("approved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("mac", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["digest"], ["plans.digest"], name=op.f("fk_approvals_digest_plans")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_approvals")),
     )
