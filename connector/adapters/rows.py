@@ -19,6 +19,7 @@ from connector.model import ContactType, Enrolment, Person, PersonStatus, Relati
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+_ACCOUNT_KEY = "account:"
 _FLAGS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 # --- one cell ----------------------------------------------------------------------------------------------------
@@ -37,6 +38,14 @@ def parse_word(cell: str) -> str:
     text = parse_text(cell)
     if not text:
         raise ValueError("blank; a value is needed here")
+    return text
+
+
+def parse_id(cell: str) -> str:
+    """Trim a person's id. Raises ValueError where it reads like the key of an account without a person."""
+    text = parse_word(cell)
+    if text.startswith(_ACCOUNT_KEY):
+        raise ValueError(f"{shown(text)} begins like an account's key; no person's id does")
     return text
 
 
@@ -147,7 +156,7 @@ PEOPLE = Dimension(
     "people",
     Person,
     (
-        Column("person_id", parse_word),
+        Column("person_id", parse_id),
         Column("code", parse_word),
         Column("given_name"),
         Column("family_name"),

@@ -119,8 +119,10 @@ def _identities(
     disputes: Mapping[str, str],
 ) -> Iterable[Identity]:
     """Give everybody whom the admin system, a portal, a directory or a session names."""
-    strangers = set().union(members_of, of_person, sessions).difference(school.people)
-    for key in chain(school.people, sorted(k for k in strangers if not k.startswith("account:"))):
+    # Sessions may belong to an orphaned account; a member whose id looks like one must not hide behind that.
+    signed_in = (k for k in sessions if not k.startswith("account:"))
+    strangers = set().union(members_of, of_person, signed_in).difference(school.people)
+    for key in chain(school.people, sorted(strangers)):
         members = _in_order(members_of.get(key, ()), _member_place)
         matched = _in_order(of_person.get(key, ()), _account_place)
         accounts = tuple([Linked(m.account, m.by) for m in matched if m.by])

@@ -174,10 +174,13 @@ class SessionUser:
 
 
 def session_users(identity: Identity, scene: Scene, only: Sequence[str] | None) -> tuple[SessionUser, ...]:
-    """Give whose sessions to end, per store. `only` limits to these portals; none means all portals.
+    """Give whose sessions to end, per store. `only` limits to these portals, none of them where it is empty.
 
-    What an entitled person claims is left out: a username in a portal where somebody else signs in with it.
+    `None` means all portals. What an entitled person claims is left out: a username in a portal where somebody else
+    signs in with it.
     """
+    if only is not None and not only:
+        return ()  # no portal closes: to name no portal to a store would mean all it holds
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     for store, key in scene.store_keys.items():
         if key is SessionKey.USERNAME:

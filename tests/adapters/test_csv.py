@@ -97,6 +97,7 @@ def test_any_other_encoding_is_refused_with_the_line_the_suspect_and_the_way_out
         (PEOPLE + ANNA + '2,C2,"Ben,B,b@mail.example,,active,\n3,C3,C,C,,,active,\n', "record that begins on line 3"),
         (PEOPLE + ANNA + '2,C2,"Ben"x,B,,,active,\n', "record that begins on line 3"),
         (PEOPLE + ANNA + "2,C2,B\0en,B,,,active,\n", "line 3 holds a NUL byte"),
+        (PEOPLE + ANNA + "account:ad:2,C2,Ben,B,,,active,\n", "begins like an account's key"),
         (PEOPLE + '1,"' + "x" * 200_000 + '",A,B,,,active,\n', "field larger than field limit"),
         ((PEOPLE + ANNA).replace(",", ";"), "its columns are not separated by commas"),
         (PEOPLE.replace("mobile", "Email") + ANNA, "has the column Email twice"),

@@ -313,3 +313,9 @@ def test_whom_the_journal_remembers_keeps_an_account_while_the_portal_does_not_a
     judged = one.judge()
 
     assert judged.legs("p1", LegKind.DIRECTORY) == []
+
+
+def test_a_member_does_not_hide_behind_an_id_that_reads_like_an_account() -> None:
+    one = school().family().member("account:ad:1", username="ghost")
+
+    assert one.judge().decisions.by_key()["account:ad:1"].status is Status.READY_TO_REVOKE

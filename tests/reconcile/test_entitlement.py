@@ -37,6 +37,18 @@ def days(number: int) -> timedelta:
 # --- contacts ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("grace", [0, 36_600])
+@pytest.mark.parametrize("early", [0, 36_600])
+@pytest.mark.parametrize("as_of", [date.min, TODAY, date.max])
+def test_no_day_of_the_calendar_and_no_number_of_days_is_too_much(early: int, grace: int, as_of: date) -> None:
+    rules = Rules(early_access_days=early, grace_days={"left": grace})
+    forever = Enrolment("s1", date.min, date.max, "left")
+    only_the_last_day = Enrolment("s1", date.max, date.max, "left")
+
+    assert attendance([forever], rules, as_of) is Attendance.YES
+    assert (attendance([only_the_last_day], rules, as_of) is Attendance.YES) == (as_of == date.max)
+
+
 def test_a_flagged_contact_of_a_student_at_the_school_is_entitled() -> None:
     assert entitled(school().student().contact())
 

@@ -113,7 +113,8 @@ class Promises:
             what = f"{who.name} ended session {session.session_id} of {session.user} in {session.portal}"
             if not any(_covers(leg, session) for leg in legs):
                 self.breaks(f"{what} without a durable intent")
-            if self._entitled(who, owner_of(session), session.portal):
+            uses = ("uses", owner_of(session), session.portal, session.user)
+            if self._entitled(who, owner_of(session), session.portal) and self.world.held_since(uses, who.read_at):
                 self.breaks(f"{what}, whose owner is entitled")
 
     def _entitled(self, who: "Instance", person: str, portal: str) -> bool:

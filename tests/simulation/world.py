@@ -138,7 +138,15 @@ class World:
             for account in self.school.accounts:
                 if account.employee_id == code or (account.username in names and account.username):
                     facts.add(("claims", person, account.guid))
+                    facts |= {("uses", person, portal, account.username) for portal in DIRECTORY_PORTALS}
+            facts |= self._uses(person, names)
         return facts
+
+    def _uses(self, person: str, names: set[str]) -> set[Fact]:
+        """Give under which user values somebody may be signed in, and where."""
+        mine = {("uses", person, m.portal, m.username) for m in self.school.members if m.person_id == person}
+        by_id = {("uses", person, portal, person) for portal in self.school.portals}
+        return mine | by_id | {("uses", person, portal, name) for portal in DIRECTORY_PORTALS for name in names}
 
     def observe(self) -> None:
         """Take down what has changed. To be called after every change, whoever made it."""
