@@ -50,6 +50,7 @@ from connector.reconcile.report import Report
 from connector.reconcile.restoring import Restore, plan_restore
 from connector.reconcile.rule_changes import RESTRICTION_LIFTED
 from connector.reconcile.running import UNBELIEVED, Running, RunResult, Setup
+from connector.reconcile.trial import trial
 from connector.registry import (
     open_admin_system,
     open_directories,
@@ -123,8 +124,8 @@ class Connector:
         """Whether unattended runs apply: the config says so, or somebody has run go-live."""
         return self.config.nightly.mode is NightlyMode.APPLY or self.journal.setting(GO_LIVE) == "yes"
 
-    def check(self) -> tuple[Finding, ...]:
-        """Open every adapter read-only and say what is wrong and how to mend it."""
+    def check(self, as_of: date | None = None) -> tuple[Finding, ...]:
+        """Open every adapter read-only, decide once on trial, and say what is wrong and how to mend it."""
         found = [Finding(Level.WARNING, "config", text) for text in self.config.warnings]
         found.append(Finding(Level.OK, "config", f"{self.config.path} is understood."))
         self.journal.ready()
@@ -133,6 +134,9 @@ class Connector:
         found.append(Finding(Level.OK if audit.ok else Level.ERROR, "audit", audit.sentence))
         for system in self.targets.all():
             found.extend(system.check())
+        if not any(f.level is Level.ERROR for f in found):
+            running = self.running()
+            found.append(trial(lambda: running.look(as_of or self.today()).plan, running.standing))
         if not self.is_live:
             what = "Report mode: runs decide and report, they apply nothing."
             found.append(Finding(Level.WARNING, "nightly", what, "connector go-live"))

@@ -154,15 +154,15 @@ def _portal_database(path: Path, members: list[dict[str, str]]) -> None:
         )
         db.executemany(
             "INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    m["portal"], m["person_id"], m["username"] or None, _MARK if m["has_password"] == "yes" else None,
-                    m["status"], m["membership_type"], m["added_on"] or None, m["last_login"] or None, m.get("strategy_match") or None,
-                )
-                for m in members
-            ],
-        )  # fmt: skip
+            [_member_row(m) for m in members],
+        )
     db.close()
+
+
+def _member_row(row: Mapping[str, str]) -> tuple[str | None, ...]:
+    secret = _MARK if row["has_password"] == "yes" else None  # noqa: S105 - whether there is one, never what it is
+    texts = (row["status"], row["membership_type"], row["added_on"], row["last_login"], row.get("strategy_match"))
+    return (row["portal"], row["person_id"], row["username"] or None, secret, *(text or None for text in texts))
 
 
 def _session_database(path: Path, sessions: list[dict[str, str]]) -> None:

@@ -3,7 +3,8 @@
 An adapter is a class with a `Settings` dataclass and `__init__(name, settings, site)`; it opens nothing before its
 first call. It raises `TargetUnreachable` where its system does not answer at all, `SourceError` where what it read
 cannot be believed (a reading is complete or it is an error), and gives one `Outcome` per item where it was asked to
-change things. It never decides. No write is ever re-sent blindly: after a communication error it reconnects, re-reads, then says.
+change things. It never decides. No write is ever re-sent blindly: after a communication error it reconnects, re-reads,
+then says.
 """
 
 import os

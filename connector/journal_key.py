@@ -37,7 +37,10 @@ def _make_key(path: Path, url: str) -> bool:
     if path.exists() or (journal is not None and journal.exists()):
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:  # somebody was quicker, or laid a link there: what is there is read, never written
+        return False
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(secrets.token_hex(32) + "\n")
     return True

@@ -20,7 +20,7 @@ from connector.adapters.table import Faults, positions
 from connector.adapters.timestamps import moment
 from connector.errors import SourceError
 
-# What a spreadsheet takes for the beginning of a formula, after any marks of ours; wide forms too (OWASP, CSV Injection).
+# What a spreadsheet takes for the beginning of a formula, after marks of ours; wide forms too (OWASP, CSV Injection).
 _FORMULA = re.compile("[ ']*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _NEW_FILE_MODE = 0o640
 

@@ -8,8 +8,9 @@ from connector.model import MemberStatus, Nightly
 from connector.reconcile.decide import ALL, Decision, Legs
 from connector.reconcile.judge import Judgement
 from connector.reconcile.membership import Membership
+from connector.reconcile.plan import username_of
 from connector.reconcile.plan_values import Addition, Evidence, Objection, Plan, PlannedLeg, Revocation
-from connector.reconcile.wording import who
+from connector.reconcile.wording import clean, who
 
 
 def status_document(judgement: Judgement, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def identity_document(decision: Decision, standing: Mapping[str, Revocation]) ->
         "person_id": whom.person_id,
         "code": whom.code,
         "name": whom.name,
-        "username": whom.username,
+        "username": clean(username_of(decision)),
         "status": decision.status.value,
         "reasons": [r.value for r in decision.reasons],
         "holds": [h.value for h in (row.holds if row else decision.holds)],

@@ -24,12 +24,12 @@ _MARKS = {Level.OK: "ok", Level.WARNING: "WARNING", Level.ERROR: "ERROR"}
 @click.command(cls=Verb)
 @click.pass_obj
 def check(call: Call) -> int:
-    """Open every system read-only; say what is wrong and how to mend it.
+    """Open every system read-only and decide once on trial; say what is wrong and how to mend it.
 
     Exits 1 where something is wrong that a run would stumble over.
     """
     with call.connector() as connector:
-        findings = connector.check()
+        findings = connector.check(call.as_of)
     document = [{"level": f.level, "subject": f.subject, "message": f.message, "remedy": f.remedy} for f in findings]
     columns = ("level", "subject", "message", "remedy")
     rows = Rows(columns, tuple(tuple(str(d[c]) for c in columns) for d in document))

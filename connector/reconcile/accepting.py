@@ -46,8 +46,9 @@ class Accepting:
     def highest_counts(self, as_of: date) -> dict[str, int]:
         """Give the highest counts of 30 days, but not from before a shrinking that somebody waived."""
         highest = self.journal.accepted_counts(_HIGHEST_DAYS)
+        waived = self.journal.settings("shrunk ")
         for name in highest:
-            count, _, day = self.journal.setting(f"shrunk {name.replace(' ', '-')}").partition("@")
+            count, _, day = waived.get(f"shrunk {name.replace(' ', '-')}", "").partition("@")
             if day and (as_of - date.fromisoformat(day)).days <= _HIGHEST_DAYS:
                 highest[name] = min(highest[name], int(count))
         return highest

@@ -33,6 +33,7 @@ class Advice:
 BY_ITSELF = frozenset({Hold.KEEP, Hold.NOTICE, Hold.UNCONFIRMED, Hold.ROLLOVER})
 """Holds that are somebody's word or end with time: the row waits, and nobody has to look."""
 
+_REVOKE = "connector revoke {who} --reason TEXT --apply"
 _RELEASE = "connector release {who} --hold {hold}"
 
 _ADVICE: Mapping[Hold, tuple[str, tuple[str, ...]]] = {
@@ -109,20 +110,20 @@ def next_step(decision: Decision, decisions: Decisions, memory: Memory, discreet
 
 
 def _about_revocation(decision: Decision, memory: Memory, whom: Who) -> Advice:
-    holds = standing_holds(decision, memory)
+    holds, revoke = standing_holds(decision, memory), _REVOKE.format(who=whom.typed)
     if decision.urgent:
         kept = hold_advice(holds[0], whom) if holds else Advice("")
         text = f"Urgent: the next run closes it whatever else is stopped; to close it now: {kept.text}".strip()
         if kept.text:
             text = f"Urgent: credential and sessions go with the next run. {kept.text}"
-        return Advice(text, (f"connector revoke {whom.typed}", *kept.commands))
+        return Advice(text, (revoke, *kept.commands))
     if needing := [h for h in holds if h not in BY_ITSELF] or list(holds):
         advice = hold_advice(needing[0], whom)
         more = f" ({counted(len(holds) - 1, 'more hold')} below)" if len(holds) > 1 else ""
         return Advice(f"{advice.text}{more}", advice.commands)
     if decision.reported_only:
-        return Advice("The policy only reports this; to close it:", (f"connector revoke {whom.typed}",))
-    return Advice("The next run closes it; to close it now:", (f"connector revoke {whom.typed}",))
+        return Advice("The policy only reports this; to close it and keep it closed:", (revoke,))
+    return Advice("The next run closes it; to close it now, and keep it closed until unblock:", (revoke,))
 
 
 def _about_provisioning(decision: Decision, decisions: Decisions, memory: Memory, whom: Who) -> Advice:

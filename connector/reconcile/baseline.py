@@ -34,7 +34,7 @@ class Baseline:
 def baseline_of(
     snapshot: Snapshot, rules: Rules, portals: Sequence[PortalRules], as_of: date, before: Baseline | None = None
 ) -> Baseline:
-    """Keep of a snapshot what the next run is compared with; of a portal that did not answer, what was kept `before`."""
+    """Keep of a snapshot what the next run is compared with; of what did not answer, what was kept `before`."""
     enabled = {r.portal: tuple(m.person_id for m in r.members if m.enabled) for r in snapshot.portals}
     counts = counts_of(snapshot)
     if before is not None:

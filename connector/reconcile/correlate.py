@@ -6,7 +6,7 @@ on one level make the identity disputed. Nothing is ever guessed past that.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
@@ -97,7 +97,8 @@ def correlate(snapshot: Snapshot, school: School, portals: Sequence[PortalRules]
     of_person = grouped((m for m in matches if m.person_id), attrgetter("person_id"))
     members_of = grouped(members, attrgetter("person_id"))
     sessions = session_owners(snapshot, Known(school, members, usernames, matches, memory))
-    identities = _identities(school, members_of, of_person, sessions, _disputes(matches, of_person))
+    disputes = {**_disputes(matches, of_person), **_look_alikes(members_of, school)}
+    identities = _identities(school, members_of, of_person, sessions, disputes)
     orphans, unmanaged = _orphans(matches, sessions)
     claims = claims_of(school, portals, members_of, usernames, ((m.account, m.named) for m in matches))
     return Correlation((*identities, *orphans), claims, tuple(_link_moves(matches, memory)), unmanaged)
@@ -198,6 +199,16 @@ def _disputes(matches: Iterable[_Match], of_person: Mapping[str, Sequence[_Match
         if len(mine) > 1 and (why := _several_on_one_level(mine)):
             found.setdefault(person_id, why)
     return found
+
+
+def _look_alikes(members_of: Collection[str], school: School) -> dict[str, str]:
+    """Give why members are disputed whose id is nobody's but reads like somebody's: in case, blanks or hidden marks."""
+    strangers = [person_id for person_id in members_of if person_id not in school.people]
+    known = {fold_id(person_id): person_id for person_id in school.people} if strangers else {}
+    found = ((one, known.get(fold_id(one))) for one in strangers)
+    return {
+        one: f"its person_id {one!r} reads like that of {other} and is not the same" for one, other in found if other
+    }
 
 
 def _several_on_one_level(matches: Iterable[_Match]) -> str:

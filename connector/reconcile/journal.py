@@ -13,8 +13,10 @@ from sqlalchemy import update
 from connector.errors import JournalError
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.journal_audit import KEY_BYTES
+from connector.reconcile.journal_authority import Authority
 from connector.reconcile.journal_changes import Changes
 from connector.reconcile.journal_claims import Claims
+from connector.reconcile.journal_codes import Codes
 from connector.reconcile.journal_engine import open_engine
 from connector.reconcile.journal_legs import Legs
 from connector.reconcile.journal_memory import Recall
@@ -47,6 +49,7 @@ class Journal:
         self._bind_past(Recall(store), Past(store))
         self._bind_trail(Trail(store), Period(store))
         self._bind_sweeps(Sweeps(store))
+        self._bind_authority(Authority(store), Codes(store))
 
     @classmethod
     def open(
@@ -124,6 +127,7 @@ class Journal:
         self.totp_seed = register.totp_seed
         self.spend_code = register.spend_code
         self.setting = register.setting
+        self.settings = register.settings
         self.set_setting = register.set_setting
 
     def _bind_effects(self, claims: Claims, legs: Legs, changes: Changes) -> None:
@@ -151,6 +155,21 @@ class Journal:
         self.lately_ended = sweeps.lately
         self.open_doors = sweeps.open_doors
         self.swept_again = sweeps.swept_again
+
+    def _bind_authority(self, authority: Authority, codes: Codes) -> None:
+        self.order_termination = authority.order
+        self.finish_termination = authority.finish
+        self.termination = authority.find
+        self.authority_due = authority.due
+        self.terminated = authority.terminated
+        self.countersign = authority.countersign
+        self.signatures = authority.waiting
+        self.give_code = codes.make
+        self.print_codes = codes.print_sealed
+        self.countersign_with_code = codes.countersign
+        self.refuse_tired = codes.refuse_tired
+        self.wrong_try = codes.tried
+        self.acknowledge_alarms = codes.acknowledge
 
     def _bind_past(self, recall: Recall, past: Past) -> None:
         self.observe = recall.observe

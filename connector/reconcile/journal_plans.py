@@ -49,7 +49,7 @@ class Plans:
         with self._store.writing() as writing:
             require_run(writing, run)
             upsert(writing.conn, tables.plans, [{**row, "created_at": writing.now}])
-            sentence = f"Plan {plan.plan_id} made: {plan.pending} rows would be applied."
+            sentence = f"Plan {plan.plan_id} made: it would apply {plan.pending} row{'' if plan.pending == 1 else 's'}."
             detail: Detail = {"digest": plan.digest, "objections": len(plan.objections)}
             writing.note("plan-made", f"plan:{plan.plan_id}", run.operator, sentence, run_id=run.run_id, detail=detail)
 

@@ -133,6 +133,13 @@ class Register:
         with self._store.reading() as conn:
             return conn.scalar(select(tables.settings.c.value).where(tables.settings.c.name == name)) or ""
 
+    def settings(self, beginning: str) -> dict[str, str]:
+        """Give every setting whose name begins so, by name."""
+        table = tables.settings
+        with self._store.reading() as conn:
+            rows = conn.execute(select(table.c.name, table.c.value).where(table.c.name.startswith(beginning))).all()
+        return {row.name: row.value for row in rows}
+
     def set_setting(self, name: str, value: str, operator: str) -> None:
         """Set what a named person decided once for the whole school, such as going live. Never a secret."""
         with self._store.writing() as writing:

@@ -28,6 +28,8 @@ Detail = Mapping[str, str | int | bool | None]
 Clock = Callable[[Connection], datetime]
 """What says the time of a transaction: the database, but where a test lets leases end without waiting for them."""
 
+_HEAD = select(tables.audit_head).with_for_update()
+
 PART = 5000
 """How many values go into one IN list: below SQLite's 32,766 and PostgreSQL's 65,535 parameters."""
 
@@ -74,7 +76,7 @@ class Store:
     def writing(self) -> Iterator[Writing]:
         """Open one write transaction; its audit records are chained and written just before it commits."""
         with self.translated("written"), self._writer.begin() as conn:
-            head = conn.execute(select(tables.audit_head).with_for_update()).one()
+            head = conn.execute(_HEAD).one()
             writing = Writing(conn, self.clock(conn))
             yield writing
             journal_audit.append(conn, self.audit_key, head, writing.now, writing.notes)

@@ -79,7 +79,7 @@ def is_open(leg: LegLine) -> bool:
 def leg_words(leg: LegLine, discreet: bool) -> str:
     """Say what became of a leg: what, where, how far, and the target's own words."""
     what = f"{_KINDS.get(leg.kind, leg.kind)} {clean(leg.target)} {_STATES[leg.state]}"
-    if leg.ended:
+    if leg.ended and "session" not in leg.detail:
         what += f" ({counted(leg.ended, 'session')})"
     if leg.effective_by:
         what += f" by {moment(leg.effective_by)}"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+from connector.errors import PlanError
 from connector.model import Account, Hold, LegKind, Member, Reason, SessionKey
 from connector.reconcile.decide import Decision, Decisions, ready_to_revoke
 from connector.reconcile.doors import SessionUser, unread_lost
@@ -101,8 +102,9 @@ def code_of(decision: Decision) -> str:
 
 
 def username_of(decision: Decision) -> str:
-    """Give the username people know: a member's, else the account's."""
-    names = [m.username for m in decision.identity.members] + [a.account.username for a in decision.identity.accounts]
+    """Give the username people know: the account's, else a closing portal's, else another member's."""
+    members = sorted(decision.identity.members, key=lambda m: m.portal not in decision.closing)
+    names = [a.account.username for a in decision.identity.accounts] + [m.username for m in members]
     return next((n for n in names if n), "")
 
 
@@ -205,11 +207,26 @@ def _factors(decision: Decision, decisions: Decisions) -> Iterable[tuple[str, st
 
 
 def without(plan: Plan, factors: Sequence[tuple[str, str]]) -> Plan:
-    """Cut out the rows that have one of these factors, by `key=value`, case-insensitively."""
+    """Cut out the rows that have one of these factors, by `key=value`, case-insensitively.
+
+    Raises PlanError for a factor no row has: a cut that cuts nothing is a slip of the pen, and somebody would go.
+    """
+    _refuse_unknown(plan, factors)
     unwanted = {(k.casefold(), v.casefold()) for k, v in factors}
     kept = tuple(r for r in plan.revocations if unwanted.isdisjoint((k.casefold(), v.casefold()) for k, v in r.factors))
     additions = tuple(a for a in plan.additions if ("portal", a.portal.casefold()) not in unwanted)
     return assemble(kept, additions, plan.as_of, plan.unread, plan.warnings)
+
+
+def _refuse_unknown(plan: Plan, factors: Sequence[tuple[str, str]]) -> None:
+    known = {f for row in plan.revocations for f in row.factors} | {("portal", a.portal) for a in plan.additions}
+    folded = {(k.casefold(), v.casefold()) for k, v in known}
+    for key, value in factors:
+        if (key.casefold(), value.casefold()) not in folded:
+            values = sorted(f"{k}={v}" for k, v in known if k.casefold() == key.casefold())
+            keys = sorted({k for k, _ in known})
+            there = f"There is: {', '.join(values)}." if values else f"KEY is one of {', '.join(keys) or 'nothing'}."
+            raise PlanError(f"No row of this plan has {key}={value}: nothing would be left out.", there)
 
 
 def except_for(plan: Plan, keys: Sequence[str], why: str) -> Plan:

@@ -9,6 +9,7 @@ from dataclasses import fields
 
 from connector.model import LegKind
 from connector.policy import PortalRules, Rules
+from connector.reconcile.advice import BY_ITSELF
 from connector.reconcile.baseline import Baseline
 from connector.reconcile.cause import flag_text
 from connector.reconcile.decide import Decisions
@@ -33,7 +34,7 @@ def rule_objections(plan: Plan, decisions: Decisions, baseline: Baseline, since:
 
 def _type_objections(plan: Plan, now: School, baseline: Baseline, since: str) -> Iterable[Objection]:
     names = {fold(t.name): t.name for t in (*baseline.people.contact_types, *now.reading.contact_types)}
-    applied = [r for r in plan.revocations if r.applies]
+    applied = [r for r in plan.revocations if _goes_by_itself(r)]
     for folded, name in sorted(names.items()):
         text = flag_text(name, baseline.school, now)
         touched = [r for r in applied if _rests_on_type(r, folded, now)] if text else []
@@ -41,6 +42,27 @@ def _type_objections(plan: Plan, now: School, baseline: Baseline, since: str) ->
             said = f"{len(touched):,} of {len(applied):,} share contact type {name}, {text} since {since}."
             objection = Objection(f"rule-changed:{name}", f"{said} {NOTHING_CLOSED}", MEND)
             yield with_cut(objection, plan, "contact_type", name)
+
+
+def _goes_by_itself(row: Revocation) -> bool:
+    """Say whether a row is applied now or when time has passed: then the run that is compared with has moved on.
+
+    A row that waits for a person is released by name, by somebody who has looked.
+    """
+    waits = bool(row.holds) and BY_ITSELF.issuperset(row.holds) and not row.reported_only
+    return row.applies or waits
+
+
+def held_by_changed_types(plan: Plan, now: School, baseline: Baseline, since: str) -> Iterable[str]:
+    """Say which contact type's new flag is why rows wait for a person: a cause is named although nothing is stopped."""
+    names = {fold(t.name): t.name for t in (*baseline.people.contact_types, *now.reading.contact_types)}
+    held = [r for r in plan.revocations if r.holds and not _goes_by_itself(r)]
+    for folded, name in sorted(names.items()):
+        text = flag_text(name, baseline.school, now)
+        count = sum(_rests_on_type(r, folded, now) for r in held) if text else 0
+        if count:
+            rows = "1 row that waits" if count == 1 else f"{count:,} rows that wait"
+            yield f"{rows} for a person: contact type {name}, {text} since {since}. {MEND}"
 
 
 def _rests_on_type(row: Revocation, folded: str, now: School) -> bool:
@@ -70,7 +92,7 @@ def _portal_objections(
 def _touched_by_portal(plan: Plan, name: str, old: PortalRules | None, new: PortalRules | None) -> int:
     """Count the rows a changed portal may be the cause of: closed in it, added to it, or an account it needs."""
     accounts = any(p is not None and p.needs_directory_account for p in (old, new))
-    rows = [r for r in plan.revocations if r.applies]
+    rows = [r for r in plan.revocations if _goes_by_itself(r)]
     closed = sum(
         name in r.values("portal") or (accounts and any(leg.kind is LegKind.DIRECTORY for leg in r.legs)) for r in rows
     )
@@ -84,7 +106,7 @@ def _portal_text(old: PortalRules | None, new: PortalRules | None) -> str:
 
 
 def _config_objections(plan: Plan, rules: Rules, baseline: Baseline, since: str) -> Iterable[Objection]:
-    touched = sum(r.applies for r in plan.revocations)
+    touched = sum(map(_goes_by_itself, plan.revocations))
     if not touched:
         return
     for name, was, now in _difference(baseline.rules, rules):

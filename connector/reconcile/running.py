@@ -33,6 +33,9 @@ APPLIED = "applied"
 UNBELIEVED = "source-"
 """How the labels of objections begin that say a source cannot be believed."""
 
+_CHANGED = ("rule-changed:", "restriction-lifted", "portal-closed:")
+"""How the labels of objections begin that compare with the last accepted run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -194,6 +197,7 @@ class Running:
             reswept = self._resweep(applier, judgement)
         if resumed or called_off or reswept:
             judgement = self._look_again(applier, as_of)
+        whole = judgement.plan
         skipped: tuple[tuple[Revocation, str], ...] = ()
         if stored is not None:
             judgement, skipped = self._as_stored(judgement, stored)
@@ -202,7 +206,12 @@ class Running:
         result = self._apply(applier, judgement, stored)
         called_off += result.called_off
         result = replace(result, skipped=skipped, resumed=resumed, called_off=called_off, reswept=reswept)
-        return self._finish(applier, result, stored)
+        return self._finish(applier, result, stored, accepted=not result.stopped and not self._left_out(whole, stored))
+
+    def _left_out(self, whole: Plan, stored: StoredPlan | None) -> bool:
+        """Say whether a stored plan left out what somebody must look at: accepted, it would be news no longer."""
+        standing = standing_objections(whole, self._waivers(whole, stored)) if stored else ()
+        return any(o.label.startswith(_CHANGED) for o in standing)
 
     def _look_again(self, applier: Applier, as_of: date) -> Judgement:
         """Read and decide anew, keeping the lease at every step: a school may take minutes to read."""
@@ -278,14 +287,13 @@ class Running:
     def _waivers(self, plan: Plan, stored: StoredPlan | None) -> frozenset[str]:
         return self.waived(plan) | (self.waived(stored.plan) if stored else frozenset())
 
-    def _finish(self, applier: Applier, result: RunResult, stored: StoredPlan | None) -> RunResult:
+    def _finish(self, applier: Applier, result: RunResult, stored: StoredPlan | None, *, accepted: bool) -> RunResult:
         """Keep and perhaps accept the snapshot, learn links, observe, end the run."""
         judgement = result.judgement
         legs, changes = self.journal.open_legs(), self.journal.open_changes()
         exit_code = result.exit_code
         if (legs or changes or applier.busy) and result.result != "reported":
             exit_code = 4
-        accepted = not result.stopped
         applier.keep_lease()
         self.reached(Boundary.BEFORE_SNAPSHOT)
         if not any(o.label.startswith(UNBELIEVED) for o in result.stopped):

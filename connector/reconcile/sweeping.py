@@ -193,7 +193,11 @@ class _Tally:
             return Outcome(LegState.INTENDED, "swept; swept again when the last door is closed", ended=count)
         if leg.leg_id in self.came_back:
             return Outcome(LegState.INTENDED, "sessions keep coming back: raise settle_seconds", ended=count)
-        return Outcome(LegState.CLOSED if count else LegState.ALREADY_CLOSED, f"{count} sessions ended", ended=count)
+        return Outcome(
+            LegState.CLOSED if count else LegState.ALREADY_CLOSED,
+            f"{count} session{'' if count == 1 else 's'} ended",
+            ended=count,
+        )
 
 
 def _ending(leg: OpenLeg, *, older_only: bool) -> EndSessions:

@@ -319,3 +319,14 @@ def test_a_member_does_not_hide_behind_an_id_that_reads_like_an_account() -> Non
     one = school().family().member("account:ad:1", username="ghost")
 
     assert one.judge().decisions.by_key()["account:ad:1"].status is Status.READY_TO_REVOKE
+
+
+@pytest.mark.parametrize("person_id", ["P1", " p1", "p1\n", "\u200bp1", "\uff50\uff11"])
+def test_a_member_whose_id_only_reads_like_a_persons_is_disputed_and_waits(person_id: str) -> None:
+    one = school().family("p1").member(person_id, username="typed.by.hand")
+
+    judged = one.judge()
+
+    row = next(r for r in judged.plan.revocations if r.key == person_id)
+    assert Hold.DISPUTED in row.holds
+    assert not row.applies

@@ -143,7 +143,7 @@ def test_a_person_who_can_log_in_though_not_entitled_is_told_why_and_what_closes
 
     assert explanation.log_in_line.startswith("Yes:")
     assert "Not entitled to engage: Priya Lim (Mother): last day 2026-08-14" in explanation.log_in_line
-    assert explanation.commands == ("connector revoke FER1059",)
+    assert explanation.commands == ("connector revoke FER1059 --reason TEXT --apply",)
 
 
 def test_a_disabled_account_is_no_and_not_ours_unless_the_journal_says_so(decisions: Decisions) -> None:

@@ -73,7 +73,7 @@ def test_an_older_journal_is_migrated_only_when_asked(
     journal_url: str, open_journal: OpenJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_journal()
-    monkeypatch.setattr("connector.reconcile.journal_tables.HEAD", "0003")
+    monkeypatch.setattr("connector.reconcile.journal_tables.HEAD", "9999")
 
     with pytest.raises(JournalError, match=r"older version.*connector journal migrate"):
         Journal.open(journal_url, audit_key=KEY)

@@ -180,7 +180,6 @@ def test_what_was_closed_stays_and_counts_toward_the_limits_of_the_day(tmp_path:
 
 def test_a_source_objection_means_that_nothing_is_decided_remembered_or_accepted(tmp_path: Path) -> None:
     nights = leaving(tmp_path)
-    nights.school.rules(confirm_runs=2)
     nights.school.relationships.pop()
     before, accepted = nights.everything(), nights.journal.last_accepted()
 

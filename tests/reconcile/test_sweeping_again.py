@@ -1,11 +1,13 @@
-"""For some nights after somebody was closed, each run sweeps their sessions again: some applications bring them back."""
+"""For some nights after somebody was closed each run sweeps their sessions again: some applications revive them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from connector.model import LegState
+from connector.reconcile.journal_values import Direction
 from tests.reconcile.build import TOMORROW
 from tests.reconcile.journal_builders import execute, scalar
 from tests.reconcile.nights import Nights
@@ -115,13 +117,10 @@ def test_of_a_user_name_that_is_nobodys_now_only_sessions_older_than_the_revocat
 
 def test_somebody_restored_since_is_left_alone(tmp_path: Path) -> None:
     nights = closed_yesterday(tmp_path)
-    execute(nights.journal, "UPDATE revocations SET id = id + 10")
-    execute(nights.journal, "UPDATE legs SET revocation_id = revocation_id + 10")
-    execute(
-        nights.journal,
-        "INSERT INTO revocations SELECT 99, key, person_id, 'open', content, 'done', reason, run_id, plan_id, operator,"
-        " intended_at, closed_at, done_at FROM revocations",
-    )
+    closed, acting = nights.journal.revocations("ok0")[0], nights.applier()
+    back = replace(closed.row, legs=(closed.legs[0].planned,))
+    legs = nights.journal.intend(acting.run, "", [back], "alice@host", direction=Direction.OPEN)
+    acting.drive(legs)
 
     assert nights.journal.lately_ended(3) == ()
 

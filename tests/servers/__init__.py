@@ -1,6 +1,6 @@
 """Real servers as throw-away processes on loopback. Each is started by the tests, ended by pid, and reaped.
 
-A test whose server is not installed skips by name; where `CI` is set it fails instead, so no run in CI can pass on a skip.
+A test whose server is not installed skips by name; where `CI` is set it fails instead: no run in CI passes on a skip.
 """
 
 import os

@@ -6,7 +6,7 @@ At the end all targets are back and nobody else acts, and a few nights must brin
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -18,13 +18,14 @@ from connector.errors import ConnectorError
 from connector.reconcile.boundaries import Boundary
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_store import Store
+from tests.reconcile.build import SchoolBuilder
 from tests.reconcile.journal_builders import KEY
 from tests.simulation import acts, others
 from tests.simulation.acts import Act
 from tests.simulation.instance import Crash, Instance, Script, engine_at
 from tests.simulation.others import Others
 from tests.simulation.promises import Promises
-from tests.simulation.school import LEAVERS, STAFF, base_school
+from tests.simulation.school import LEAVERS, STAFF, large_school, small_school
 from tests.simulation.turns import Turn, take_turns
 from tests.simulation.world import World
 
@@ -51,32 +52,37 @@ class Stage:
     def __init__(self) -> None:
         memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
         self.folder = Path(mkdtemp(prefix="simulation-", dir=memory if memory.is_dir() else None))
-        self.school = base_school()
+        self.schools = {"small": small_school(), "large": large_school()}
         self.path = self.folder / "journal.db"
         self.engines: dict[str, Engine] = {name: engine_at(self.path) for name in ("first", "a", "b")}
-        self._template = self.folder / "template.db"
-        self._make_template()
+        for size in self.schools:
+            self._make_template(size)
 
-    def _make_template(self) -> None:
+    def _make_template(self, size: str) -> None:
         """Let a first, ordinary night be accepted: what changes afterwards is news."""
+        self._clear()
         Journal.open(f"sqlite:///{self.path}", audit_key=KEY).disconnect()
         with Journal(Store(self.engines["first"], KEY)) as journal:
             journal.add_operator("bob", "deputy", "hash", "nonce", "alice")
-        world = World(self.school, self.path, Random(0))
+        world = World(self.schools[size], self.path, Random(0))
         who = Instance("first", world, Promises(world), self.engines["first"], Script())
         result = who.running.run(world.as_of)
         who.promises.close()
         who.close()
         assert result.exit_code == 0, (result.result, result.stopped)
         assert not who.promises.broken, who.promises.broken
-        shutil.copy(self.path, self._template)
+        shutil.copy(self.path, self.folder / size)
 
-    def reset(self) -> None:
-        """Put the journal back to the evening before."""
+    def reset(self, size: str) -> SchoolBuilder:
+        """Put the journal of a school back to the evening before, and give the school."""
+        self._clear()
+        shutil.copy(self.folder / size, self.path)
+        return self.schools[size]
+
+    def _clear(self) -> None:
         self.dispose()
-        for ending in ("-wal", "-shm"):
+        for ending in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
-        shutil.copy(self._template, self.path)
 
     def dispose(self) -> None:
         for engine in self.engines.values():
@@ -92,8 +98,8 @@ class History:
 
     def __init__(self, seed: int, stage: Stage) -> None:
         self.seed, self.stage, self.rng = seed, stage, Random(seed)  # noqa: S311 - dice, not secrets
-        stage.reset()
-        self.world = World(stage.school, stage.path, Random(seed + 1))  # noqa: S311 - as above
+        school = stage.reset("large" if self.rng.random() < 0.3 else "small")  # noqa: PLR2004
+        self.world = World(school, stage.path, Random(seed + 1))  # noqa: S311 - as above
         self.world.day, self.world.now = 1, self.world.now.replace(day=self.world.now.day + 1)
         self.promises = Promises(self.world)
         self.others = Others(self.world, self.promises, self.rng)
@@ -241,6 +247,10 @@ class History:
         world.saves_at_end = 0
         self._lift_faults()
         world.say("world", "everything is quiet now")
+        who = self._instance("a", Script())
+        if not self.promises.unfinished() and not world.late and self.rng.random() < 0.7:  # noqa: PLR2004
+            self.promises.at_end(who)
+            return
         for number in range(1, QUIET_NIGHTS + 1):
             self._next_day()
             who = self._instance("a", Script())

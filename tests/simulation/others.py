@@ -93,6 +93,8 @@ def lose_role(o: Others) -> str:
 def gain_role(o: Others) -> str:
     """A role is given: the nightly run adds a member."""
     person = o.rng.choice(["g1", "g2", STAFF])
+    if person not in o.world.school.people or "club" not in o.world.school.portals:
+        return ""
     if any((g.person_id, g.role) == (person, "Parent") for g in o.world.school.roles):
         return ""
     o.world.school.role(person, "Parent")
@@ -213,7 +215,8 @@ def log_in(o: Others) -> str:
     if not open_to:
         return ""
     member = o.rng.choice(open_to)
-    store = "app" if member.portal == "club" else o.rng.choice(["web", "web", "app"])
+    app = "app" if "app" in world.school.store_keys else "web"
+    store = app if member.portal == "club" else o.rng.choice(["web", "web", app])
     by_name = world.school.store_keys[store] is SessionKey.USERNAME
     session = sign_in(world.school, store, person, member.portal, member.username if by_name else person, world.now)
     return f"{person} signs in to {member.portal}: {session.session_id} in {store}"

@@ -1,4 +1,4 @@
-"""The school of all histories: small enough to be decided in a millisecond, with every kind of door in it."""
+"""The schools of all histories: a small one, in which most things happen, and one with every kind of door in it."""
 
 from datetime import datetime, timedelta
 
@@ -17,28 +17,37 @@ CLUB = PortalRules(
 """A portal with passwords of its own, to which the nightly run adds people."""
 
 DIRECTORY_PORTALS = ("engage", "faculty")
-STORES = ("web", "app")
 STAFF = "st0"
 HEIR = "h0"
 """Entitled, with nothing yet but a membership: to whom usernames are given that others had."""
 LEAVERS = ("g0", "g1", "g2")
-FAMILIES = ("ok0", *LEAVERS, STAFF)
 
 
-def base_school() -> SchoolBuilder:
-    """Give the school as it was before anything happened: everybody is entitled to all they have."""
-    made = school().portal(FACULTY, CLUB).store("app", SessionKey.PERSON_ID).limits(max_shrink=1.0)
-    for person in FAMILIES:
-        made.student(f"s-{person}").contact(person, of=f"s-{person}").member(person).account(person)
-        sign_in(made, "web", person, "engage", f"u{person}")
+def small_school() -> SchoolBuilder:
+    """Give a school as it was before anything happened: everybody is entitled to all they have."""
+    made = school().limits(max_shrink=1.0)
+    for person in ("ok0", *LEAVERS):
+        _family(made, person)
+    made.student(f"s-{HEIR}").contact(HEIR, of=f"s-{HEIR}")
+    return made.member(HEIR, username="", has_password=False).account(HEIR)
+
+
+def large_school() -> SchoolBuilder:
+    """Give the same with a staff member, three portals and two stores."""
+    made = small_school().portal(FACULTY, CLUB).store("app", SessionKey.PERSON_ID)
+    _family(made, STAFF)
     made.role(STAFF).member(STAFF, "faculty")
     sign_in(made, "web", STAFF, "faculty", f"u{STAFF}")
     for person in ("ok0", "g0"):
         made.role(person, "Parent").member(person, "club", username=f"club-{person}")
         sign_in(made, "app", person, "club", person)
     sign_in(made, "app", "g1", "engage", "g1")
-    made.student(f"s-{HEIR}").contact(HEIR, of=f"s-{HEIR}")
-    return made.member(HEIR, username="", has_password=False).account(HEIR)
+    return made
+
+
+def _family(made: SchoolBuilder, person: str) -> None:
+    made.student(f"s-{person}").contact(person, of=f"s-{person}").member(person).account(person)
+    sign_in(made, "web", person, "engage", f"u{person}")
 
 
 def sign_in(made: SchoolBuilder, store: str, owner: str, portal: str, user: str, at: datetime | None = None) -> Session:

@@ -15,7 +15,7 @@ from random import Random
 from connector.model import Account, LegKind, Member, PersonStatus, Session
 from tests.fakes import Trouble
 from tests.reconcile.build import NOW, TODAY, SchoolBuilder
-from tests.simulation.school import CLUB, DIRECTORY_PORTALS, STORES
+from tests.simulation.school import CLUB, DIRECTORY_PORTALS
 
 Door = tuple[str, str, str]
 """Kind of leg, target and subject: what one door is called."""
@@ -44,7 +44,7 @@ class World:
         self.school, self.journal, self.rng = deepcopy(school), journal, rng
         self.now, self.day = NOW, 0
         self.trace = Trace()
-        self.trouble = {name: Trouble() for name in ("ad", *self.school.portals, *STORES)}
+        self.trouble = {name: Trouble() for name in ("ad", *self.school.portals, *self.school.store_keys)}
         self.outages: dict[str, int] = {}
         self.under_way: list[Session] = []  # killed, and written back when their request ends
         self.late: list[Session] = []  # the same, but only after everything has settled
@@ -105,8 +105,8 @@ class World:
         return next((m for m in self.school.members if (m.person_id, m.portal) == (person_id, portal)), None)
 
     def account(self, person_id: str) -> Account | None:
-        code = self.school.people[person_id].code
-        return next((a for a in self.school.accounts if a.employee_id == code), None)
+        person = self.school.people.get(person_id)
+        return next((a for a in self.school.accounts if person and a.employee_id == person.code), None)
 
     def contacts(self) -> list[str]:
         """Everybody who is not a student."""
