@@ -3,6 +3,7 @@
 A verb decides nothing itself: it reads, asks the pure core, and lets `running` and `apply` act through the journal.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
@@ -19,6 +20,7 @@ from connector.operators import who_acts
 from connector.policy import PortalRules
 from connector.reconcile.accepting import fingerprints_of
 from connector.reconcile.apply import Pace
+from connector.reconcile.awaiting import awaiting
 from connector.reconcile.backlog import backlog
 from connector.reconcile.boundaries import Reached, from_environment, unwatched
 from connector.reconcile.correlate import Identity
@@ -51,13 +53,8 @@ from connector.reconcile.restoring import Restore, plan_restore
 from connector.reconcile.rule_changes import RESTRICTION_LIFTED
 from connector.reconcile.running import UNBELIEVED, Running, RunResult, Setup
 from connector.reconcile.trial import trial
-from connector.registry import (
-    open_admin_system,
-    open_directories,
-    open_portals,
-    open_session_stores,
-    validate,
-)
+from connector.registry import open_admin_system, open_directories, open_portals, open_session_stores, validate
+from connector.urgent import Urgent
 
 GO_LIVE = "go_live"
 ROLLOVER_COMPLETE = "rollover_complete"
@@ -79,11 +76,12 @@ class Connector:
         """Load the config, check every section, open the journal; adapters open at their first call."""
         config = load(path)
         validate(config)
-        targets = Targets(
-            open_admin_system(config), open_portals(config), open_directories(config), open_session_stores(config)
-        )
-        reached = from_environment()
-        return cls(config, open_journal(config), targets, who_acts(), progress, reached)
+        with contextlib.suppress(OSError):  # who needs the folder says by name that it cannot be written
+            config.site.state_folder.mkdir(mode=0o750, exist_ok=True)
+        admin_system, portals, directories = open_admin_system(config), open_portals(config), open_directories(config)
+        stores, journal = open_session_stores(config), open_journal(config)
+        targets = Targets(admin_system, portals, directories, awaiting(stores, journal.signatures))
+        return cls(config, journal, targets, who_acts(), progress, from_environment())
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -107,17 +105,16 @@ class Connector:
         return running
 
     @property
+    def urgent(self) -> Urgent:
+        """What is done at once, and what an authority signs for."""
+        return Urgent(self.running(), self.config.authority, self.config.school.name, self.config.site.zone)
+
+    @property
     def setup(self) -> Setup:
         """What this school decides and applies by."""
-        pace = Pace(**asdict(self.config.apply))
-        return Setup(
-            self.config.rules,
-            self.config.portal_rules,
-            self.config.limits,
-            pace,
-            self.config.site.zone,
-            self.config.journal.retention_days,
-        )
+        config = self.config
+        pace, days = Pace(**asdict(config.apply)), config.journal.retention_days
+        return Setup(config.rules, config.portal_rules, config.limits, pace, config.site.zone, days)
 
     @property
     def is_live(self) -> bool:
@@ -134,6 +131,7 @@ class Connector:
         found.append(Finding(Level.OK if audit.ok else Level.ERROR, "audit", audit.sentence))
         for system in self.targets.all():
             found.extend(system.check())
+        found.extend(self.urgent.findings())
         if not any(f.level is Level.ERROR for f in found):
             running = self.running()
             found.append(trial(lambda: running.look(as_of or self.today()).plan, running.standing))
@@ -220,7 +218,8 @@ class Connector:
         reporting = Reporting(self.journal, self.config.school.name, mode)
         run = reporting.run(run_id)
         decisions = self.look(as_of or run.as_of).decisions
-        return reporting.report(run, decisions, whole_night=run_id is None)
+        authority = self.urgent.report_lines()
+        return reporting.report(run, decisions, whole_night=run_id is None, authority=authority)
 
     # --- people -----------------------------------------------------------------------------------------------------
 
@@ -325,9 +324,9 @@ class Connector:
         self, judgement: Judgement, closed: Sequence[StoredRevocation], *, seconded: bool = False
     ) -> Restore:
         """Plan to open again what these revocations closed."""
-        return plan_restore(
-            closed, judgement.decisions, judgement.snapshot, self.config.portal_rules, seconded=seconded
-        )
+        terminated = self.journal.terminated(r.row.key for r in closed)
+        decisions, snapshot, portals = judgement.decisions, judgement.snapshot, self.config.portal_rules
+        return plan_restore(closed, decisions, snapshot, portals, seconded=seconded, terminated=terminated)
 
     def restore(self, restore: Restore, as_of: date) -> tuple[OpenLeg, ...]:
         """Open again, through the journal. Raises PlanStopped over max_enables."""

@@ -103,6 +103,14 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
+class Authority:
+    """Who signs after an urgent termination: operators with one of these roles, within so many hours."""
+
+    roles: tuple[str, ...] = ("SEC", "STC")
+    countersign_hours: int = 24
+
+
+@dataclass(frozen=True, slots=True)
 class AdapterSection:
     """One section that belongs to an adapter. `settings` are its keys as written, not yet checked."""
 
@@ -134,6 +142,7 @@ class Config:
     directories: tuple[AdapterSection, ...] = ()
     session_stores: tuple[AdapterSection, ...] = ()
     warnings: tuple[str, ...] = ()
+    authority: Authority = field(default_factory=Authority)
 
     @property
     def site(self) -> Site:
@@ -163,6 +172,7 @@ class _Own:
     nightly: Nightly = field(default_factory=Nightly)
     apply: Apply = field(default_factory=Apply)
     journal: Journal = field(default_factory=Journal)
+    authority: Authority = field(default_factory=Authority)
 
 
 PORTAL_KEYS = tuple(key for key in keys_of(PortalRules) if key != "name")
@@ -194,6 +204,7 @@ def load(path: Path) -> Config:
         portals=sections[Kind.PORTAL],
         directories=sections[Kind.DIRECTORY],
         session_stores=sections[Kind.SESSION_STORE],
+        authority=own.authority,
     )
     return replace(config, warnings=tuple(_warnings(config, raw)))
 
@@ -234,6 +245,8 @@ def _own(raw: Mapping[str, Any], problems: Problems) -> _Own | None:
     if own is not None:
         problems.add_all(odd_school(own.school.name, own.school.timezone))
         problems.add_all(odd_rules(own.rules))
+        if not any(role.strip() for role in own.authority.roles):
+            problems.add(("authority", "roles"), "must name at least one role: nobody could countersign.")
         if own.nightly.at.tzinfo is not None:
             problems.add(("nightly", "at"), "must be a local time, without a zone.")
     return own

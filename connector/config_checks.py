@@ -27,6 +27,7 @@ _LEAST = {
     "max_age_hours": 1,
     "plan_max_age_hours": 1,
     "lease_seconds": 10,
+    "countersign_hours": 1,
 }
 _MOST_DAYS = 36_600  # A century: no date overflows, and more is surely a slip.
 _MOST = 1_000_000

@@ -370,7 +370,8 @@ class EndSessions:
 
     `older_than` limits a resumed sweep to sessions created before it; a session without a creation time is ended.
     The rest is for stores where somebody else has to act: whom it is about in words, who asked, and the `reference`
-    that stays the same for one intent however often it is driven, and is no other intent's.
+    that stays the same for one intent however often it is driven, and is no other intent's. `authorised_by` is empty
+    where nobody has signed for it here.
     """
 
     user: str
@@ -381,6 +382,7 @@ class EndSessions:
     contact_type: str = ""
     requested_by: str = ""
     reference: str = ""
+    authorised_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

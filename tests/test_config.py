@@ -171,6 +171,7 @@ class TestWrongValues:
             ('[nightly]\napply_days = "mon"', "[nightly] apply_days must be a list."),
             ('[policies]\ndenied = "close"', "[policies] denied must be 'apply', 'hold' or 'report'."),
             ("[apply]\nlease_seconds = 1", "[apply] lease_seconds must be between 10 and 1000000."),
+            ("[apply]\nresweep_days = -1", "[apply] resweep_days must be between 0 and 36600."),
             ("[journal]\naudit_key = {}", '[journal] audit_key needs either { env = "..." } or { file = "..." }.'),
             ('[session_stores.web]\nurl = "x"', "[session_stores.web] needs the key 'adapter'."),
             ('[directories."Head Office"]\nadapter = "ldap"', "[directories] Head Office must be a name of a-z, 0-9"),

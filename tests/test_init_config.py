@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from connector.config import Apply, Config, Journal, Kind, Nightly, School, load
+from connector.config import Apply, Authority, Config, Journal, Kind, Nightly, School, load
 from connector.errors import ConfigError
 from connector.init_config import CHOICES, QUESTIONS, starter, template
 from connector.model import Reason
@@ -75,10 +75,11 @@ def test_the_example_says_the_defaults_of_the_code(tmp_path: Path) -> None:
     assert config.nightly == Nightly()
     assert config.apply == Apply()
     assert config.journal == Journal()
+    assert config.authority == Authority()
     assert config.school.state_folder == School("x", "UTC").state_folder
 
 
-@pytest.mark.parametrize("kind", [School, Rules, Limits, Nightly, Apply, Journal, PortalRules])
+@pytest.mark.parametrize("kind", [School, Rules, Limits, Nightly, Apply, Journal, Authority, PortalRules])
 def test_the_example_mentions_every_key(kind: type[Any]) -> None:
     names = {each.name for each in fields(kind)} - (
         {"policies"} if kind is Rules else {"name"} if kind is PortalRules else set()

@@ -141,7 +141,7 @@ def table(runs: Sequence[Figures], command: str, times: int) -> str:
         _line("the data alone, MB", [f"{r.data_mb:,.0f}" for r in runs]),
         _line("**peak of the process, MB**", [f"**{r.peak_mb:,.0f}**" for r in runs]),
     ]
-    facts = f"Made by `{command}`: the quickest of {times}, {_machine()}."
+    facts = f"Made by `{command}`: the quickest of {times}, {machine()}."
     ratio = f"Twice the data took {runs[-1].seconds / runs[0].seconds:.2f} times the time."
     return "\n".join([facts, ratio, "", *lines])
 
@@ -150,7 +150,8 @@ def _line(name: str, values: Sequence[str]) -> str:
     return f"| {name} | {' | '.join(values)} |"
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Say what the figures were made on."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{os.cpu_count()} cores ({_processor()}), {platform.system()}, {python}"
 
@@ -162,13 +163,13 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def write_between_marks(page: Path, text: str) -> None:
+def write_between_marks(page: Path, text: str, start: str = BEGIN, stop: str = END) -> None:
     """Put the table between the page's marks and leave everything else as it is."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.read_text(encoding="utf-8").partition(start)
+    _, end, after = rest.partition(stop)
     if not begin or not end:
-        raise SystemExit(f"{page} has no line {BEGIN} followed by {END}: put them where the figures belong.")
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        raise SystemExit(f"{page} has no line {start} followed by {stop}: put them where the figures belong.")
+    page.write_text(f"{before}{start}\n{text}\n{stop}{after}", encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -44,6 +44,7 @@ class TicketSessionStore:
     """A session store that is somebody else's, and asked for in writing."""
 
     Settings = TicketSettings
+    needs_authoriser = True  # the vendor acts on an authority's word only: an urgent request waits for it
 
     def __init__(self, name: str, settings: TicketSettings, site: Site) -> None:
         self._name = name

@@ -48,7 +48,7 @@ def ticket_text(item: EndSessions, name: str, wording: Wording, asked_at: dateti
         "Name": _line(item.name) or "not in the admin system: ask the school",
         "Signs in as": _line(item.user),
         "Asked for": f"{asked_at:%Y-%m-%d %H:%M %z}" + (f" by {_line(item.requested_by)}" if item.requested_by else ""),
-        "Authorised by": f"____________________ ({wording.authoriser_role}: name, date)",
+        "Authorised by": _line(item.authorised_by) or f"____________________ ({wording.authoriser_role}: name, date)",
         "Reference": name,
     }
     lines = [f"{label + ':':<15}{value}" for label, value in facts.items()]
@@ -61,11 +61,15 @@ def ticket_text(item: EndSessions, name: str, wording: Wording, asked_at: dateti
         wording.what_to_do,
         "",
         "For the school",
-        f"The vendor acts on the word of {wording.authoriser_role} only: have it authorised, then hand it in.",
+        f"The vendor acts on the word of {wording.authoriser_role} only: {_authorising(item)}.",
         f"When the vendor has confirmed, put a file named {name}.txt (this one, or the confirmation) into",
         f"{wording.confirmed_folder}. Until then this request counts as open.",
         "",
     ))  # fmt: skip
+
+
+def _authorising(item: EndSessions) -> str:
+    return "it is authorised, hand it in" if item.authorised_by else "have it authorised, then hand it in"
 
 
 def _plain(text: str) -> str:

@@ -105,16 +105,19 @@ def _run_parts(result: RunResult) -> Parts:
     parts: Parts = [heading(f"Run {result.run_id} {result.result}: {done}")]
     if result.resumed:
         parts.append(f"Driven from earlier: {counted(result.resumed, 'leg or change', 'legs and changes')}")
+    if result.reswept:
+        parts.append(f"Sessions of people closed lately that had come back, ended again: {result.reswept}")
     parts += [f"Called off: {leg.code or leg.key} {leg.name}: {why}" for leg, why in result.called_off]
     parts += [part for row in result.applied for part in _applied_parts(row)]
     parts += [addition_line(a) for a in result.added]
     parts += _skipped(result)
+    parts += [f"Left for the next run: {key} is being changed by somebody else" for key in result.busy]
     parts += open_parts(result.open_legs, result.open_changes)
     unread = result.judgement.plan.unread
     parts += notes("Could not be read", unread)
     if result.result == _REPORTED:
         parts += plan_parts(result.judgement.plan, [])
-    elif not (unread or result.open_legs or result.open_changes or result.stopped):
+    elif not (unread or result.open_legs or result.open_changes or result.stopped or result.busy):
         parts += ["", "Every effect was read back. The proof: run it again, it finds nothing to do."]
     return parts
 
@@ -143,6 +146,8 @@ def _run_document(result: RunResult) -> dict[str, Any]:
         "skipped": [{"person_id": r.person_id, "code": r.code, "why": why} for r, why in result.skipped],
         "unread": list(result.judgement.plan.unread),
         "resumed": result.resumed,
+        "reswept": result.reswept,
+        "busy": list(result.busy),
         "called_off": [{"person_id": leg.person_id, "code": leg.code, "why": why} for leg, why in result.called_off],
         **_open_document(result.open_legs, result.open_changes),
     }

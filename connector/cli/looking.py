@@ -12,6 +12,7 @@ from connector.cli.printing import Rows, heading, line, table, warning
 from connector.cli.verb import Verb
 from connector.cli.words import Parts
 from connector.model import Finding, Level, Nightly, Status, StrategyMatch
+from connector.reconcile.authority import Due
 from connector.reconcile.decide import Decision
 from connector.reconcile.judge import Judgement
 from connector.reconcile.membership import Membership
@@ -59,15 +60,24 @@ def status(call: Call, everybody: bool, wanted: str | None) -> None:
     As text it shows the counts and who needs somebody, the urgent first; as JSON and CSV everybody.
     """
     with call.connector() as connector:
-        judgement = connector.look(call.as_of)
+        judgement, due = connector.look(call.as_of), connector.urgent.due()
     chosen = [d for d in judgement.decisions.rows if wanted in (None, d.status.value)]
     rows = {r.key: r for r in judgement.plan.revocations}
     if call.is_text and not (everybody or wanted):
         chosen = [d for d in chosen if _needs_somebody(d)]
     chosen.sort(key=lambda d: _rank(d, rows.get(d.identity.key)))
     documents = [identity_document(d, rows) for d in chosen]
-    text = _status_text(judgement, chosen, documents) if call.is_text else []
-    call.answer(status_document(judgement, documents), status_rows(documents), text)
+    text = _status_text(judgement, chosen, documents) + _due_parts(due) if call.is_text else []
+    document = status_document(judgement, documents) | {"authority": [text for text, _ in due.sentences()]}
+    call.answer(document, status_rows(documents), text)
+
+
+def _due_parts(due: Due) -> Parts:
+    """Give what an authority role has to say a word on, where it is seen: at the end."""
+    parts: Parts = []
+    for text, fix in due.sentences():
+        parts += ["", warning(text), f"  {fix}"]
+    return parts
 
 
 def _needs_somebody(decision: Decision) -> bool:

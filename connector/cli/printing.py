@@ -5,13 +5,16 @@ It knows no verb and decides nothing.
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import IO, Any
 
 from rich import box
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +26,8 @@ WIDTH = 120
 """How wide text is at least where it goes into a file or a pipe."""
 
 _CODE_WIDTH = 40
+_GAP = 2
+_WORD, _PART = re.compile(r"\s+"), re.compile(r"\s+|(?<=-)")
 _LINES = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """A line under the head and nothing else, in ASCII: no terminal and no editor shows it wrongly."""
 
@@ -70,17 +75,63 @@ def warning(text: str) -> Text:
     return line(text, "bold red")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, whole: Sequence[str] = ("code",)) -> Table:
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A table that fits its window: it breaks lines between words, then behind hyphens, and last of all in words."""
+
+    columns: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+    whole: frozenset[str]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay it out for the width there is."""
+        room = options.max_width - _GAP * (len(self.columns) - 1)
+        widths = _fitted(_fitted(self._longest(), self._shortest(_WORD), room), self._shortest(_PART), room)
+        made = Table(box=_LINES, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+        for column, width in zip(self.columns, widths, strict=True):
+            made.add_column(_wrapped(column, width), overflow="fold", width=width)
+        for row in self.cells:
+            made.add_row(*map(_wrapped, row, widths))
+        yield made
+
+    def _longest(self) -> list[int]:
+        return [max(map(cell_len, texts)) for texts in self._by_column()]
+
+    def _shortest(self, words: re.Pattern[str]) -> list[int]:
+        """Give how narrow each column may become: its longest word, or all of it where it is never broken."""
+        return [
+            min(max(map(cell_len, texts)), _CODE_WIDTH)
+            if column in self.whole
+            else min(max(cell_len(word) for text in texts for word in words.split(text)), _CODE_WIDTH)
+            for column, texts in zip(self.columns, self._by_column(), strict=True)
+        ]
+
+    def _by_column(self) -> Iterator[tuple[str, ...]]:
+        return zip(self.columns, *self.cells, strict=True)
+
+
+def _fitted(longest: Sequence[int], shortest: Sequence[int], room: int) -> list[int]:
+    """Take what is too much from the widest column that can still give, one character at a time."""
+    widths = list(longest)
+    while sum(widths) > room:
+        free = [n for n, width in enumerate(widths) if width > shortest[n]]
+        if not free:
+            break
+        widths[max(free, key=lambda n: widths[n])] -= 1
+    return widths
+
+
+def _wrapped(text: str, width: int) -> Text:
+    if cell_len(text) <= width:
+        return line(text)
+    behind_hyphens = any(cell_len(word) > width for word in text.split())
+    return line("\n".join(textwrap.wrap(text, width, break_on_hyphens=behind_hyphens)))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, whole: Sequence[str] = ("code",)) -> Listing:
     """Give a table. The columns in `whole` are never cut, however narrow the window is."""
-    made = Table(box=_LINES, pad_edge=False, show_edge=False, header_style="bold")
-    cells = [[line(cell_text(value)) for value in row] for row in rows]
-    for number, column in enumerate(columns):
-        longest = max((row[number].cell_len for row in cells), default=0)
-        width = min(max(longest, len(column)), _CODE_WIDTH) if column in whole else None
-        made.add_column(line(column), overflow="fold", min_width=width)
-    for row in cells:
-        made.add_row(*row)
-    return made
+    cells = tuple(tuple(clean(cell_text(value)) for value in row) for row in rows)
+    return Listing(tuple(columns), cells, frozenset(whole))
 
 
 def cell_text(value: Any) -> str:

@@ -61,7 +61,7 @@ def report(
         (json_file, report_json, "utf-8"),
         (text_file, report_text, "utf-8"),
     ]
-    written = [_write(path, render(made), encoding) for path, render, encoding in wanted if path]
+    written = [write_file(path, render(made), encoding) for path, render, encoding in wanted if path]
     if written:
         call.said(made.subject, *(f"Written: {path}" for path in written), written=written)
     else:
@@ -75,7 +75,8 @@ def _refuse_options_before(ctx: click.Context) -> None:
         raise click.UsageError(f"Options belong after the word {below}: connector report {below} --html FILE", ctx)
 
 
-def _write(path: Path, text: str, encoding: str) -> str:
+def write_file(path: Path, text: str, encoding: str) -> str:
+    """Write a document in one step; give its path. Raises ConfigError where it cannot be written."""
     try:
         if path.exists() and not path.is_file():  # a pipe, or /dev/stdout
             path.write_text(text, encoding=encoding, newline="")

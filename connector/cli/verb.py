@@ -157,7 +157,9 @@ def _guarded(run: Callable[[], Any], call: Call) -> int:
         error.show()
         return 1
     except click.Abort:
-        _complain("Stopped. What was intended is in the journal and is not lost.", "To finish it: connector resume")
+        _complain(
+            "Stopped. What was intended by then, if anything, is in the journal.", "To finish it: connector resume"
+        )
         return 1
     except ConnectorError as error:
         _complain(error.message, error.remedy)

@@ -7,7 +7,7 @@ by itself. There is no option for any of these.
 import re
 import ssl
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -15,8 +15,6 @@ from ldap3 import (
     AUTO_BIND_NO_TLS,
     AUTO_BIND_TLS_BEFORE_BIND,
     BASE,
-    MODIFY_ADD,
-    MODIFY_DELETE,
     NONE,
     SIMPLE,
     SUBTREE,
@@ -26,15 +24,13 @@ from ldap3 import (
     Tls,
 )
 from ldap3.core.exceptions import LDAPBindError, LDAPException
-from ldap3.operation.search import compile_filter, parse_filter
-from ldap3.protocol.controls import build_control
 
 from connector.errors import ConfigError, ConnectorError, SourceError, TargetUnreachable
 from connector.interfaces import Secret, Site
+from connector.ldap.modify import Change, Result, send_modify
 from connector.ldap.reader import ConnectionLost, RawEntry, SearchRefused, read_pages
 from connector.ldap.scope import ScopeSettings
 
-ASSERTION = "1.3.6.1.1.12"  # RFC 4528
 NO_SUCH_OBJECT = 32
 
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9]+)?")
@@ -132,15 +128,6 @@ class _Connection(Connection):  # type: ignore[misc] # ldap3 has no types
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How the server answered a write: RFC 4511 result code, its name, and the server's own words."""
-
-    code: int
-    description: str
-    message: str
-
-
 class DirectoryConnection:
     """A connection that opens itself when it is needed and is dropped after any trouble."""
 
@@ -195,21 +182,15 @@ class DirectoryConnection:
         raw = entry[1] if entry else {}
         return {name.lower(): [v.decode("utf-8", "replace") for v in raw.get(name.lower(), ())] for name in wanted}
 
-    def modify(self, dn: str, attribute: str, old: str, new: str, assertion: str = "") -> Result:
-        """Send one modify that deletes the old value and adds the new one; empty text is no value.
-
-        `assertion` is a filter the entry must still match (RFC 4528). Raises ConnectionLost where no answer came.
-        """
-        changes = [(MODIFY_DELETE, [old])] if old else []
-        changes += [(MODIFY_ADD, [new])] if new else []
+    def modify(self, change: Change) -> Result:
+        """Send one modify. Raises ConnectionLost where no answer came; the connection is dropped then."""
         connection = self._connection()
         try:
-            connection.modify(dn, {attribute: changes}, [_assertion(assertion)] if assertion else None)
-        except (LDAPException, OSError) as error:
+            result = send_modify(connection, change)
+        except ConnectionLost:
             self.drop()
-            raise ConnectionLost(str(error)) from error
-        result = connection.result
-        return Result(result["result"], result["description"], words(result["message"]))
+            raise
+        return replace(result, message=words(result.message))
 
     def _connection(self) -> Any:
         if self._open is None:
@@ -309,11 +290,6 @@ class DirectoryConnection:
 def words(text: object) -> str:
     """Give a server's words fit for a terminal and a log: printable, one line, not endless."""
     return "".join(c if c.isprintable() else " " for c in str(text)).strip()[:300]
-
-
-def _assertion(query: str) -> Any:
-    root = parse_filter(query, None, True, True, None, False).elements[0]  # noqa: FBT003 - ldap3's own order
-    return build_control(ASSERTION, True, compile_filter(root))  # noqa: FBT003 - criticality
 
 
 def _close(connection: Any) -> None:

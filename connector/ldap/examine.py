@@ -6,8 +6,9 @@ Reads only. Must never raise for ordinary trouble: trouble is what it is asked t
 from collections.abc import Callable, Iterator
 
 from connector.errors import ConnectorError
-from connector.ldap.connection import ASSERTION, DirectoryConnection, LdapSettings, Transport, words
+from connector.ldap.connection import DirectoryConnection, LdapSettings, Transport, words
 from connector.ldap.dialect import Dialect
+from connector.ldap.modify import ASSERTION
 from connector.ldap.names import dn_key, is_below
 from connector.ldap.reader import ConnectionLost, SearchRefused
 from connector.ldap.view import AccountView

@@ -80,8 +80,8 @@ def _page(
         connection.strategy._outstanding.pop(message_id, None)  # noqa: SLF001 - ldap3 has no public way
     except (LDAPException, OSError) as error:
         raise ConnectionLost(str(error)) from error
-    for message in _messages(connection.socket):
-        answers, operation, start = _envelope(message)
+    for message in messages(connection.socket):
+        answers, operation, start = envelope(message)
         if answers != message_id:
             raise ConnectionLost("the server ended the connection or answered something else")
         if operation == _ENTRY:
@@ -93,7 +93,7 @@ def _page(
     raise ConnectionLost("the server closed the connection")
 
 
-def _messages(sock: Any) -> Iterator[bytes]:
+def messages(sock: Any) -> Iterator[bytes]:
     """Cut the stream into LDAP messages. Ends where the server closes."""
     buffer = b""
     while True:
@@ -120,13 +120,13 @@ def _message_end(buffer: bytes, position: int) -> int:
         raise ConnectionLost("the server sent what is no LDAP message")
     if have < 2 + (buffer[position + 1] & 0x7F) and buffer[position + 1] & _LONG_FORM:
         return len(buffer) + 1
-    start, length = _length(buffer, position + 1)
+    start, length = length_at(buffer, position + 1)
     if length > _MAX_MESSAGE:
         raise ConnectionLost(f"the server announced a message of {length:,} bytes")
     return start + length
 
 
-def _length(data: bytes, position: int) -> tuple[int, int]:
+def length_at(data: bytes, position: int) -> tuple[int, int]:
     """Give where the content starts and how long it is (X.690 8.1.3); `position` is that of the length."""
     length = data[position]
     if length < _LONG_FORM:
@@ -135,14 +135,14 @@ def _length(data: bytes, position: int) -> tuple[int, int]:
     return start, int.from_bytes(data[position + 1 : start], "big")
 
 
-def _envelope(message: bytes) -> tuple[int, int, int]:
+def envelope(message: bytes) -> tuple[int, int, int]:
     """Give message id, operation tag, and where the operation's content starts."""
     try:
-        position, _ = _length(message, 1)
-        start, length = _length(message, position + 1)
+        position, _ = length_at(message, 1)
+        start, length = length_at(message, position + 1)
         identifier = int.from_bytes(message[start : start + length], "big")
         operation = message[start + length]
-        return identifier, operation, _length(message, start + length + 1)[0]
+        return identifier, operation, length_at(message, start + length + 1)[0]
     except IndexError as error:
         raise ConnectionLost("the server sent a message that ends too early") from error
 
@@ -151,16 +151,16 @@ def _entry(data: bytes, position: int) -> RawEntry:
     """Read a SearchResultEntry (RFC 4511 4.5.2). Lengths are checked, for a slice would hide one that lies."""
     attributes: dict[str, list[bytes]] = {}
     try:
-        start, length = _length(data, position + 1)
+        start, length = length_at(data, position + 1)
         name = data[start : start + length].decode("utf-8")
-        start, length = _length(data, start + length + 1)
+        start, length = length_at(data, start + length + 1)
         end = start + length
         if end > len(data):
             raise ConnectionLost("the server sent an entry longer than its message")
         while start < end:
-            start, length = _length(data, start + 1)
+            start, length = length_at(data, start + 1)
             attribute_end = start + length
-            start, length = _length(data, start + 1)
+            start, length = length_at(data, start + 1)
             key = data[start : start + length].decode("ascii").lower()
             attributes[key], start = _values(data, start + length)
             if start != attribute_end or start > end:
@@ -172,11 +172,11 @@ def _entry(data: bytes, position: int) -> RawEntry:
 
 def _values(data: bytes, position: int) -> tuple[list[bytes], int]:
     """Read a SET OF OCTET STRING; give its values and where it ends."""
-    start, length = _length(data, position + 1)
+    start, length = length_at(data, position + 1)
     end = start + length
     values = []
     while start < end:
-        start, length = _length(data, start + 1)
+        start, length = length_at(data, start + 1)
         values.append(data[start : start + length])
         start += length
     if start != end:

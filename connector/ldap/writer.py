@@ -7,11 +7,10 @@ reads, and decides from what is there. Every item gets an outcome, whatever happ
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ldap3.utils.conv import escape_filter_chars
-
 from connector.errors import ConnectorError
-from connector.ldap.connection import DirectoryConnection, Result
+from connector.ldap.connection import DirectoryConnection
 from connector.ldap.dialect import Dialect, Vocabulary
+from connector.ldap.modify import Change, Result
 from connector.ldap.reader import ConnectionLost, SearchRefused
 from connector.ldap.verdict import Write, judge, lost_race, prove
 from connector.ldap.view import AccountView, Found
@@ -111,14 +110,14 @@ class Writer:
             batch.outcomes[index] = _refused(verdict, result)
 
     def _send(self, write: Write, version: str) -> Result:
-        account = write.before
+        account, state = write.before, self._words.state
         if self._words.dialect is Dialect.AD:
             # MS-ADTS 3.1.1.3.1.2.4: named by GUID, a renamed or moved entry is still the one that was judged.
-            return self._connection.modify(f"<GUID={account.guid}>", self._words.state, account.state, write.new)
+            return self._connection.modify(Change(f"<GUID={account.guid}>", state, account.state, write.new))
         # RFC 4528: the whole entry must still be as it was read; an entry of the same name has another CSN. Where we
         # may not read the CSN nothing matches, and nothing is written.
-        assertion = f"(entryCSN={escape_filter_chars(version)})"
-        return self._connection.modify(account.dn, self._words.state, account.state, write.new, assertion)
+        unchanged = ("entryCSN", version)
+        return self._connection.modify(Change(account.dn, state, account.state, write.new, unchanged))
 
 
 def _planned(item: Item) -> Account:

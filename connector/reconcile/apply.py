@@ -75,7 +75,8 @@ _DOORS = {
 class Applier:
     """Drives legs and membership changes: of one run, or (without one) of the identities whose claims it is given.
 
-    `sleep` is the settle time's clock. What somebody else holds is left alone and named in `busy`.
+    `sleep` is the settle time's clock. What somebody else holds is left alone and named in `busy`; of `not_intended`
+    nothing new was even intended. `known_blocks` are those that what is to be called off was decided with.
     """
 
     def __init__(
@@ -93,6 +94,8 @@ class Applier:
         self.progress, self.reached, self._sleep = progress, reached, sleep
         self.holding = Holding(journal, run, self.pace.lease_seconds, reached, tuple(claims))
         self.last_session_ended: datetime | None = None
+        self.not_intended: set[str] = set()
+        self.known_blocks: frozenset[str] | None = None
         self._outages: dict[str, int] = {}
 
     @property
@@ -128,6 +131,7 @@ class Applier:
     def _intend(self, rows: Sequence[Revocation], plan_id: str) -> tuple[OpenLeg, ...]:
         with self.holding.over(row.key for row in rows) as ours:
             mine = [row for row in rows if row.key in ours]
+            self.not_intended.update(row.key for row in rows if row.key not in ours)
             if not mine:
                 return ()
             self.reached(Boundary.BEFORE_INTENT)
@@ -136,14 +140,29 @@ class Applier:
             self.reached(Boundary.INTENT_DURABLE)
         return legs
 
-    def call_off(self, legs: Sequence[tuple[OpenLeg, str]]) -> None:
-        """Call legs off, each with why."""
+    def call_off(self, legs: Sequence[tuple[OpenLeg, str]]) -> tuple[tuple[OpenLeg, str], ...]:
+        """Call legs off, each with why; give those that were.
+
+        Left open are legs of people somebody else holds, and of people blocked since `known_blocks` was read: that they
+        are entitled is not true any more.
+        """
+        done: list[tuple[OpenLeg, str]] = []
         for batch in self._parts(legs):
             with self.holding.over(leg.key for leg, _ in batch) as ours:
-                outcomes = [(leg, Outcome(LegState.CALLED_OFF, why)) for leg, why in batch if leg.key in ours]
+                since = self._blocked_since(leg for leg, _ in batch)
+                mine = [(leg, why) for leg, why in batch if leg.key in ours and leg.person_id not in since]
                 self.reached(Boundary.BEFORE_CALL_OFF)
+                outcomes = [(leg, Outcome(LegState.CALLED_OFF, why)) for leg, why in mine]
                 self.journal.record(outcomes, self.holding.run, self.holding.claims)
                 self.reached(Boundary.CALLED_OFF)
+            done += mine
+        return tuple(done)
+
+    def _blocked_since(self, legs: Iterable[OpenLeg]) -> frozenset[str]:
+        if self.known_blocks is None:
+            return frozenset()
+        closing = {leg.person_id for leg in legs if leg.person_id and leg.direction is Direction.CLOSE}
+        return self.journal.blocked(closing - self.known_blocks, self.run.as_of)
 
     def _waiting_sessions(self, legs: Sequence[OpenLeg]) -> list[OpenLeg]:
         """Give the session legs from earlier of the same people: swept again after the last door closes."""
@@ -249,6 +268,7 @@ class Applier:
     def _intend_changes(self, changes: Sequence[MembershipChange]) -> tuple[OpenChange, ...]:
         with self.holding.over(change.person_id for change in changes) as ours:
             mine = [change for change in changes if change.person_id in ours]
+            self.not_intended.update(change.person_id for change in changes if change.person_id not in ours)
             if not mine:
                 return ()
             self.reached(Boundary.BEFORE_ADDITION_INTENT)

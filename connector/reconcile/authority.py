@@ -56,6 +56,17 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """An urgent termination as it was ordered: by whom, why, when, and of whom."""
+
+    operator: str
+    reason: str
+    contact_type: str
+    commanded_at: datetime
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """The authority's word on an urgent termination."""
 
@@ -155,6 +166,15 @@ def signing(termination: StoredTermination) -> str:
 def has_authority(role: str, roles: Collection[str]) -> bool:
     """Say whether an operator's role is an authority role."""
     return bool(fold(role)) and fold(role) in {fold(each) for each in roles}
+
+
+def is_same_user(name: str, acting: str) -> bool:
+    """Say whether two names of users are one user's, whatever their case, host and domain."""
+    return _bare(name) == _bare(acting)
+
+
+def _bare(name: str) -> str:
+    return fold(name.rpartition("\\")[2].partition("@")[0])
 
 
 def grouped_code(code: str) -> str:

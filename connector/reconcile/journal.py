@@ -139,6 +139,7 @@ class Journal:
         self.claim_urgently = claims.take_urgently
         self.release_claims = claims.release
         self.require = claims.require
+        self.blocked = claims.blocked
         self.now = claims.now
         self.intend = legs.intend
         self.attempt = legs.attempt

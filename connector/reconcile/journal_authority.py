@@ -4,21 +4,18 @@ An order is on disk, with the countersignature it owes, before anything is close
 key: a row written without it leaves the countersignature due. Nothing here closes anything or proves anybody.
 """
 
-import hmac
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Select, func, insert, select, update
 
 from connector.errors import NotAllowed, UnknownPerson
 from connector.reconcile import journal_tables
-from connector.reconcile.authority import Due, Record, Signature, StoredTermination
-from connector.reconcile.codec import canonical
-from connector.reconcile.journal_audit import keyed
+from connector.reconcile.authority import Asked, Due, Record, Signature, StoredTermination
 from connector.reconcile.journal_authority_tables import termination_records, terminations
 from connector.reconcile.journal_codes import open_alarms
+from connector.reconcile.journal_signing import sign, stored_termination
 from connector.reconcile.journal_store import Store, Writing, insert_rows, parts
 
 
@@ -28,19 +25,18 @@ class Authority:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def order(
-        self, operator: str, reason: str, contact_type: str, records: Sequence[Record], countersign_hours: int
-    ) -> StoredTermination:
+    def order(self, asked: Asked, countersign_within: timedelta) -> StoredTermination:
         """Write an order down before it is carried out. Raises NotAllowed without a reason."""
-        if not reason.strip():
+        if not asked.reason.strip():
             raise NotAllowed("A termination without a reason is not taken.", "Say why: --reason TEXT")
         with self._store.writing() as writing:
-            due = writing.now + timedelta(hours=countersign_hours)
-            number = writing.next_id(terminations)
-            made = StoredTermination(number, operator, reason, contact_type, writing.now, due, tuple(records))
-            row = {"id": number, "operator": operator, "reason": reason, "contact_type": contact_type}
-            writing.conn.execute(insert(terminations).values(**row, commanded_at=writing.now, due_at=due))
-            insert_rows(writing.conn, termination_records, [_record_row(number, p, r) for p, r in enumerate(records)])
+            number, due = writing.next_id(terminations), writing.now + countersign_within
+            row = {"id": number, "operator": asked.operator, "reason": asked.reason}
+            row |= {"contact_type": asked.contact_type, "commanded_at": asked.commanded_at, "due_at": due}
+            writing.conn.execute(insert(terminations).values(**row))
+            records = [_record_row(number, place, record) for place, record in enumerate(asked.records)]
+            insert_rows(writing.conn, termination_records, records)
+            made = _made(number, asked, due)
             _note_order(writing, made)
         return made
 
@@ -62,7 +58,7 @@ class Authority:
         with self._store.reading() as conn:
             now = self._store.clock(conn)
             rows = conn.execute(select(terminations).order_by(terminations.c.id)).all()
-            found = (_stored(conn, self._store.audit_key, row) for row in rows)
+            found = (stored_termination(conn, self._store.audit_key, row) for row in rows)
             return Due(now, tuple(t for t in found if t.signature is None), open_alarms(conn))
 
     def terminated(self, keys: Iterable[str]) -> frozenset[str]:
@@ -86,36 +82,12 @@ class Authority:
             for part in parts(sorted(leg_ids)):
                 for leg_id, number in conn.execute(_ordered_by(part)):
                     row = conn.execute(select(terminations).where(terminations.c.id == number)).one()
-                    found[leg_id] = _stored(conn, self._store.audit_key, row).signature
+                    found[leg_id] = stored_termination(conn, self._store.audit_key, row).signature
             return found
 
     def _read(self, query: Select[Any]) -> list[StoredTermination]:
         with self._store.reading() as conn:
-            return [_stored(conn, self._store.audit_key, row) for row in conn.execute(query).all()]
-
-
-def sign(writing: Writing, key: bytes, number: int, word: tuple[str, str, str], operator: str) -> Signature:
-    """Write a countersignature (by whom, as which role, how) inside a transaction that may do more."""
-    row = writing.conn.execute(select(terminations).where(terminations.c.id == number)).one_or_none()
-    if row is None:
-        raise UnknownPerson(f"There is no urgent termination {number}.", "See: connector status")
-    stored = _stored(writing.conn, key, row)
-    if stored.signature:
-        raise NotAllowed(f"Urgent termination {number} is countersigned: {stored.signature.sentence}.", "")
-    signature = Signature(*word, writing.now)
-    values = {
-        "signed_at": signature.at,
-        "signed_by": signature.by,
-        "signed_role": signature.role,
-        "signed_how": signature.how,
-        "signature": _keyed(key, stored, signature),
-    }
-    writing.conn.execute(update(terminations).where(terminations.c.id == number).values(**values))
-    sentence = f"Urgent termination {number} of {stored.label} countersigned by {signature.sentence}."
-    detail = {"termination": number, "by": signature.by, "role": signature.role, "how": signature.how}
-    for record in stored.records:
-        writing.note("countersigned", record.key, operator, sentence, person_id=record.person_id, detail=detail)
-    return signature
+            return [stored_termination(conn, self._store.audit_key, row) for row in conn.execute(query).all()]
 
 
 def _record_row(number: int, place: int, record: Record) -> dict[str, Any]:
@@ -129,6 +101,12 @@ def _record_row(number: int, place: int, record: Record) -> dict[str, Any]:
     }
 
 
+def _made(number: int, asked: Asked, due_at: datetime) -> StoredTermination:
+    return StoredTermination(
+        number, asked.operator, asked.reason, asked.contact_type, asked.commanded_at, due_at, asked.records
+    )
+
+
 def _note_order(writing: Writing, made: StoredTermination) -> None:
     sentence = (
         f"Urgent termination {made.number} of {made.label} ordered by {made.operator}: {made.reason}. "
@@ -137,37 +115,6 @@ def _note_order(writing: Writing, made: StoredTermination) -> None:
     for record in made.records:
         detail = {"termination": made.number, "records": len(made.records)}
         writing.note("terminated", record.key, made.operator, sentence, person_id=record.person_id, detail=detail)
-
-
-def _stored(conn: Connection, key: bytes, row: Row[Any]) -> StoredTermination:
-    records = select(termination_records).where(termination_records.c.termination_id == row.id)
-    stored = StoredTermination(
-        row.id,
-        row.operator,
-        row.reason,
-        row.contact_type,
-        row.commanded_at,
-        row.due_at,
-        tuple(
-            Record(r.key, r.person_id, r.code, r.name)
-            for r in conn.execute(records.order_by(termination_records.c.place))
-        ),
-        row.finished_at,
-        row.last_session_at,
-    )
-    if row.signature is None:
-        return stored
-    signature = Signature(row.signed_by or "", row.signed_role or "", row.signed_how or "", row.signed_at)
-    if not hmac.compare_digest(_keyed(key, stored, signature).encode(), row.signature.encode()):
-        return stored  # not signed with the audit key: the countersignature is still due
-    return replace(stored, signature=signature)
-
-
-def _keyed(key: bytes, stored: StoredTermination, signature: Signature) -> str:
-    whom = [[record.key, record.person_id] for record in stored.records]
-    at = signature.at.isoformat(timespec="microseconds") if signature.at else ""
-    content = [stored.number, stored.operator, whom, signature.by, signature.role, signature.how, at]
-    return keyed(key, "countersign", canonical(content).encode())
 
 
 def _ordered_by(leg_ids: Sequence[int]) -> Select[Any]:

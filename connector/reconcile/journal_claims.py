@@ -111,6 +111,11 @@ class Claims:
         with self._store.reading() as conn:
             fence(Writing(conn, self._store.clock(conn)), run, claims, [claim.key for claim in claims])
 
+    def blocked(self, person_ids: Iterable[str], as_of: date) -> frozenset[str]:
+        """Give who of these is blocked on a day, as the journal stands at this moment."""
+        with self._store.reading() as conn:
+            return blocked_among(Writing(conn, self._store.clock(conn)), person_ids, as_of)
+
     def now(self) -> datetime:
         """Give the database's time: the only clock that claims and leases are measured by."""
         with self._store.reading() as conn:

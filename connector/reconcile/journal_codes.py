@@ -26,6 +26,7 @@ from connector.reconcile.authority import (
     StoredTermination,
     code_content,
     grouped_code,
+    is_same_user,
     typed_code,
 )
 from connector.reconcile.codec import canonical
@@ -33,7 +34,6 @@ from connector.reconcile.journal_audit import keyed
 from connector.reconcile.journal_authority_tables import authority_codes, authority_tries
 from connector.reconcile.journal_signing import sign
 from connector.reconcile.journal_store import Store, Writing, insert_rows
-from connector.reconcile.text import fold
 
 
 class Codes:
@@ -101,7 +101,9 @@ class Codes:
             alarms = open_alarms(writing.conn)
             for alarm in alarms:
                 known = {"acknowledged_at": writing.now, "acknowledged_by": name}
-                writing.conn.execute(update(authority_codes).where(authority_codes.c.id == alarm.number).values(**known))
+                writing.conn.execute(
+                    update(authority_codes).where(authority_codes.c.id == alarm.number).values(**known)
+                )
                 writing.note("alarm-acknowledged", "authority", operator, f"{name} knows: {alarm.sentence}")
         return alarms
 
@@ -114,24 +116,26 @@ class Codes:
         ends = None if kind is CodeKind.SEALED else writing.now + timedelta(minutes=CODE_MINUTES)
         shared = {"kind": kind.value, "made_by": by[0], "role": by[1], "made_at": writing.now, "expires_at": ends}
         shared |= dict(zip(("requester", "person_id", "action"), bound, strict=True))
-        rows = [{"id": number, "code_hash": self._hash(kind, code, (*by, *bound)), **shared} for number, code in made]
+        rows = [
+            {"id": number, "code_hash": self._hash(kind, code, (*by, *bound, _stamp(ends))), **shared}
+            for number, code in made
+        ]
         insert_rows(writing.conn, authority_codes, rows)
         return made
 
     def _hash(self, kind: CodeKind, code: str, bound_to: Sequence[str]) -> str:
         return keyed(self._store.audit_key, "code", canonical(code_content(kind, code, bound_to)).encode())
 
-    def _match(
-        self, writing: Writing, code: str, termination: StoredTermination, operator: str
-    ) -> Row[Any] | None:
+    def _match(self, writing: Writing, code: str, termination: StoredTermination, operator: str) -> Row[Any] | None:
         """Find the code among those that are good now. All are compared, so that time tells nothing."""
         table, found = authority_codes, None
         people = {record.person_id or record.key for record in termination.records}
         for row in writing.conn.execute(select(table).where(table.c.used_at.is_(None)).order_by(table.c.id)):
             kind = CodeKind(row.kind)
-            bound = (row.made_by, row.role, row.requester, row.person_id, row.action)
+            bound = (row.made_by, row.role, row.requester, row.person_id, row.action, _stamp(row.expires_at))
             same = hmac.compare_digest(self._hash(kind, code, bound), row.code_hash)
-            if same and (kind is CodeKind.SEALED or _fits(row, operator, people, writing.now)):
+            ours = is_same_user(termination.operator, operator) and _fits(row, operator, people, writing.now)
+            if same and (kind is CodeKind.SEALED or ours):
                 found = row
         return found
 
@@ -142,20 +146,21 @@ class Codes:
             alarm = Alarm(row.id, row.made_by, operator, writing.now, termination)
             detail = {"code": row.id, "termination": termination}
             writing.note("alarm", "authority", operator, alarm.sentence, detail=detail)
-            return row.made_by, row.role, f"by sealed code {row.id}, typed by {operator}"
+            # Nobody was there to sign: the certificate must not say that whoever printed the code was.
+            return f"sealed code {row.id}", "", f"printed by {row.made_by} ({row.role}), typed by {operator}"
         sentence = f"{operator} used the one-time code of {row.made_by} for urgent termination {termination}."
         writing.note("code-used", row.person_id, operator, sentence, person_id=row.person_id)
         return row.made_by, row.role, f"by one-time code, typed by {operator}"
 
 
+def _stamp(at: datetime | None) -> str:
+    return at.isoformat(timespec="microseconds") if at else ""
+
+
 def _fits(row: Row[Any], operator: str, people: Collection[str], now: datetime) -> bool:
     """Say whether a one-time code is this requester's, for one of these people, and still good."""
     ends: datetime | None = row.expires_at
-    return ends is not None and now <= ends and row.person_id in people and _bare(row.requester) == _bare(operator)
-
-
-def _bare(name: str) -> str:
-    return fold(name.partition("@")[0])
+    return ends is not None and now <= ends and row.person_id in people and is_same_user(row.requester, operator)
 
 
 def open_alarms(conn: Connection) -> tuple[Alarm, ...]:

@@ -16,7 +16,7 @@ from connector.reconcile.journal_values import Direction, PastRun, StoredRevocat
 from connector.reconcile.leg_words import leg_lines
 from connector.reconcile.plan import assemble
 from connector.reconcile.plan_values import Addition, Objection, Plan
-from connector.reconcile.report import HeldKeys, Outcomes, Report, RunCounts, RunFacts, holds_of, report
+from connector.reconcile.report import HeldKeys, Outcomes, Report, ReportLine, RunCounts, RunFacts, holds_of, report
 
 _RUNS = ("run", "report", "resume")
 """The kinds of run that somebody wants a report of; making a plan is none."""
@@ -43,14 +43,17 @@ class Reporting:
         what = f"There is no run {run_id} to report on." if run_id else "Nothing was run yet, so there is no report."
         raise ConnectorError(what, "See what was done: connector history")
 
-    def report(self, run: PastRun, decisions: Decisions, *, whole_night: bool) -> Report:
-        """Make the report of one run."""
+    def report(
+        self, run: PastRun, decisions: Decisions, *, whole_night: bool, authority: Sequence[ReportLine] = ()
+    ) -> Report:
+        """Make the report of one run. `authority` is what an authority role has to say a word on."""
         closed = self._closed(run, whole_night=whole_night)
         plan = _with_rows(self._plan(run, decisions), closed)
         added = self._added(run, whole_night=whole_night)
         legs = tuple(leg for revocation in closed for leg in leg_lines(revocation))
         outcomes = Outcomes(legs, added, self._stopped(run, plan))
-        return report(self._facts(run), plan, outcomes, decisions, self._history(), known_holds=self._known(run))
+        facts, known = self._facts(run), self._known(run)
+        return report(facts, plan, outcomes, decisions, self._history(), known_holds=known, authority=authority)
 
     def _runs(self) -> list[PastRun]:
         return [r for r in self.journal.runs(_LOOKED_AT) if r.kind in _RUNS]

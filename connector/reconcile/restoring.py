@@ -4,7 +4,7 @@ A restore refuses where the world has moved on, and says how. A cleared password
 e-mail is named. What was never proven closed by us is not ours to open.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connector.model import Account, LegKind, LegState, Member, Reason
@@ -31,15 +31,20 @@ def plan_restore(
     portals: Sequence[PortalRules],
     *,
     seconded: bool,
+    terminated: Collection[str] = (),
 ) -> Restore:
-    """Plan to open what these revocations closed. Blocked people stay closed; restricted ones need a second."""
+    """Plan to open what these revocations closed. Blocked people stay closed.
+
+    Restricted people, and those of the keys in `terminated` (closed by an urgent termination), need a second.
+    """
     now = _now(decisions, snapshot)
     by_password = {p.name for p in portals if p.sign_in is SignIn.PASSWORD}
     rows: list[Revocation] = []
     refused: list[tuple[str, str]] = []
     welcome: list[str] = []
     for revocation in _newest_of_each(closed):
-        why = _not_now(revocation, decisions, seconded=seconded)
+        alone = revocation.row.key in terminated and not seconded
+        why = _not_now(revocation, decisions, seconded=seconded) or (_TERMINATED if alone else "")
         if why:
             refused.append((revocation.row.code or revocation.row.key, why))
             continue
@@ -58,6 +63,9 @@ def _newest_of_each(closed: Iterable[StoredRevocation]) -> Iterable[StoredRevoca
         if revocation.direction is Direction.CLOSE:
             seen.setdefault(revocation.row.key, revocation)
     return seen.values()
+
+
+_TERMINATED = "was closed by an urgent termination: reopening takes a second operator (--second NAME)"
 
 
 def _not_now(revocation: StoredRevocation, decisions: Decisions, *, seconded: bool) -> str:

@@ -175,8 +175,7 @@ class Running:
         judgement = self.look(as_of)
         with self.acting("resume", as_of, fingerprints_of(judgement.snapshot)) as applier:
             resumed, called_off = self._resume(applier, judgement)
-            over = self._over(judgement, ())
-            applier.call_off(over)
+            over = applier.call_off(self._over(judgement, ()))
             legs, changes = self.journal.open_legs(), self.journal.open_changes()
             exit_code = 4 if legs or changes else 0
             self._end(applier, "resumed", exit_code)
@@ -228,10 +227,11 @@ class Running:
         """Drive what is open from earlier, each person decided again first."""
         believed = self._believed(judgement)
         resumption = decide_again(self.journal.open_legs(), judgement.decisions, believed=believed)
-        applier.call_off(resumption.call_off)
+        applier.known_blocks = frozenset(judgement.decisions.school.blocked)
+        called_off = applier.call_off(resumption.call_off)
         applier.drive(resumption.drive, resumption.older_only)
         changes = self._resume_changes(applier, judgement) if believed else 0
-        return len(resumption.drive) + changes, resumption.call_off
+        return len(resumption.drive) + changes, called_off
 
     def _resweep(self, applier: Applier, judgement: Judgement) -> int:
         """Sweep again for people closed some days ago, each decided again first; give how many sessions had come back.
@@ -269,9 +269,12 @@ class Running:
             return RunResult(judgement, number, "reported", _exit_code(stopped, plan.pending), stopped=stopped)
         rows = tuple(r for r in self._going(plan, stopped) if r.applies)
         additions = () if stopped else plan.additions
+        applier.known_blocks = frozenset(judgement.decisions.school.blocked)
         over = self._over(judgement, rows)
         applier.revoke(rows, plan.plan_id, over)
         applier.add(additions)
+        rows = tuple(r for r in rows if r.key not in applier.not_intended)
+        additions = tuple(a for a in additions if a.person_id not in applier.not_intended)
         result = "stopped" if stopped else APPLIED
         return RunResult(judgement, number, result, _exit_code(stopped, 0), rows, additions, stopped, called_off=over)
 

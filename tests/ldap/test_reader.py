@@ -9,7 +9,7 @@ import pytest
 from ldap3 import SUBTREE
 
 from connector.ldap.connection import DirectoryConnection
-from connector.ldap.reader import ConnectionLost, SearchRefused, _entry, _messages, read_pages
+from connector.ldap.reader import ConnectionLost, SearchRefused, _entry, messages, read_pages
 from tests.ldap.builders import openldap_settings, site
 from tests.servers.slapd import Slapd
 
@@ -69,7 +69,7 @@ def bytes_as_a_stream(*chunks: bytes) -> list[bytes]:
         for chunk in chunks:
             theirs.sendall(chunk)
         theirs.shutdown(socket.SHUT_WR)
-        return list(_messages(ours))
+        return list(messages(ours))
 
 
 def test_a_message_in_pieces_is_one_message() -> None:

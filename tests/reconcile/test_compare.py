@@ -174,10 +174,11 @@ def test_a_part_of_a_backlog_has_one_reason_and_the_oldest_login_first() -> None
     assert "last login never to 2026-11-20" in part.warnings[0]
 
 
-def test_half_revoked_rows_come_first_in_a_backlog(decisions: Decisions) -> None:
+def test_urgent_rows_come_first_in_a_backlog_then_half_revoked_ones(decisions: Decisions) -> None:
     parts = backlog(build_plan(decisions, Memory()), 3)
 
-    assert parts[0].revocations[0].reasons[0] is Reason.HALF_REVOKED
+    order = list(dict.fromkeys(part.revocations[0].reasons[0] for part in parts))
+    assert order[:2] == [Reason.RESTRICTED, Reason.HALF_REVOKED]
 
 
 def test_a_backlog_of_nothing_is_nothing_and_a_size_below_one_is_refused() -> None:

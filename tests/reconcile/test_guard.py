@@ -419,3 +419,20 @@ def test_a_label_with_a_blank_is_quoted_for_the_shell() -> None:
         one.leave(f"p{number}")
 
     assert "--waive 'max-share:contact_type=Step mother'" in one.judge().text("max-share:contact_type=Step mother")
+
+
+def test_every_command_of_an_objection_can_be_pasted() -> None:
+    one = night(school().families(3).family("s", contact_type="Stepmother"), max_revocations=0)
+    one.contact_type("Stepmother", flag=False).leave("s").leave("ok0")
+
+    commands = [c for o in one.judge().plan.objections for c in o.commands]
+
+    assert len(commands) > 2
+    assert all(command.startswith("connector ") for command in commands)
+
+
+def test_an_objection_does_not_say_that_nothing_is_closed_where_urgent_rows_go() -> None:
+    judged = urgent_among(1, 4, max_revocations=3)
+
+    assert "Only what is urgent is closed." in judged.text("max-revocations")
+    assert "Nothing was closed." not in judged.text("max-revocations")

@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from connector.errors import PlanError
 from connector.model import LegKind, MemberStatus, SessionKey, Status
 from connector.policy import Policy, PortalRules, Strategy
 from connector.reconcile.memory import Block
 from connector.reconcile.plan import except_for, oldest_login_first, only, urgent_only, without
 from tests.reconcile.build import (
+    ALUMNI,
     ASSOCIATION,
     FACULTY,
     NOW,
@@ -259,3 +261,35 @@ def test_a_plan_of_a_school_where_nothing_is_to_do_is_empty() -> None:
 
     assert judged.plan.pending == 0
     assert judged.status("ok0") is Status.ACTIVE
+
+
+def test_the_same_facts_give_the_same_plan_after_an_account_was_linked() -> None:
+    one = school().leaver().families(2)
+    before = one.judge().plan
+
+    after = one.remember(links={("ad", one.accounts[0].guid): "p1"}).judge().plan
+
+    assert after.digest == before.digest
+    assert [r.basis for r in after.revocations] == [r.basis for r in before.revocations]
+
+
+def test_a_cut_that_cuts_nothing_is_refused_with_what_there_is() -> None:
+    plan = school().leaver().judge().plan
+
+    with pytest.raises(PlanError, match="No row of this plan has contact_type=Mohter") as refused:
+        without(plan, [("contact_type", "Mohter")])
+
+    assert "contact_type=Mother" in refused.value.remedy
+
+
+def test_a_row_is_named_by_the_username_of_what_is_closed() -> None:
+    one = school().portal(ALUMNI).student("s1", left=YESTERDAY).contact("p1", of="s1")
+    one.member("p1", portal="alumni", username="old").member("p1", username="new")
+
+    assert one.judge().row("p1").username == "new"
+
+
+def test_a_row_is_named_by_the_account_before_a_portal_that_stays() -> None:
+    one = school().portal(ALUMNI).leaver().member("p1", portal="alumni", username="a1")
+
+    assert one.judge().row("p1").username == "up1"

@@ -7,6 +7,7 @@ import pytest
 
 from connector.model import MemberStatus
 from connector.policy import OnMismatch, Policy
+from connector.reconcile.guard import guard
 from tests.reconcile.build import ALUMNI, ASSOCIATION, ENGAGE, FACULTY, TOMORROW, YESTERDAY, SchoolBuilder, school
 
 
@@ -251,3 +252,38 @@ def test_a_column_that_never_was_there_is_silent() -> None:
     one.missing = frozenset({"relationships.restricted"})
 
     assert one.next_night().judge().labels == []
+
+
+# --- rows that wait ---------------------------------------------------------------------------------------------
+
+
+def test_a_flag_that_touches_rows_waiting_for_a_second_run_is_looked_at_before_they_go() -> None:
+    """Confirmed by a second run, they would be compared with a night that has the new flag already."""
+    one = without_hold(settled(contact_type="Stepmother").rules(confirm_runs=2).next_night())
+    one.contact_type("Stepmother", flag=False)
+
+    judged = one.judge()
+
+    assert not judged.row("p1").applies
+    assert judged.labels == ["rule-changed:Stepmother"]
+
+
+def test_a_flag_that_rows_are_held_for_is_named_although_nothing_is_stopped() -> None:
+    one = settled(contact_type="Stepmother").contact_type("Stepmother", flag=False)
+
+    judged = one.judge()
+
+    assert judged.labels == []
+    (warning,) = judged.plan.warnings
+    assert warning == (
+        "1 row that waits for a person: contact type Stepmother, flag yes→no since 20 Nov. "
+        "If wrong: correct it in the admin system."
+    )
+
+
+def test_the_cause_of_held_rows_is_named_once_however_often_a_plan_is_guarded() -> None:
+    judged = settled(contact_type="Stepmother").contact_type("Stepmother", flag=False).judge()
+
+    again = guard(judged.plan, judged.decisions, judged.judgement.night)
+
+    assert again.warnings == judged.plan.warnings

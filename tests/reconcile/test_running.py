@@ -8,10 +8,12 @@ import pytest
 from connector.errors import JournalError, PlanError, SourceError, TargetUnreachable
 from connector.model import Hold, LegState
 from connector.policy import Policy
+from connector.reconcile.backlog import backlog
+from connector.reconcile.guard import guard
 from connector.reconcile.journal_values import Run
 from connector.reconcile.judge import Judgement
 from connector.reconcile.memory import Release
-from connector.reconcile.plan import hold_digest
+from connector.reconcile.plan import hold_digest, without
 from connector.reconcile.running import RunResult
 from tests.fakes import Trouble
 from tests.reconcile.build import ASSOCIATION, FACULTY, TODAY, TOMORROW, guid, school
@@ -534,3 +536,43 @@ def test_after_a_run_a_second_finds_nothing_and_nobody_entitled_lost_anything(tm
     assert again.judgement.plan.pending == 0
     assert {key: after[key] for key in before} == before
     assert all(nights.is_closed(f"gone{n}") for n in range(4))
+
+
+# --- what a stored plan leaves out ------------------------------------------------------------------------------
+
+
+def test_a_changed_flag_that_a_plan_left_out_is_still_news_the_next_night(tmp_path: Path) -> None:
+    one = school().families(9).family("s", contact_type="Stepmother")
+    nights = settled(tmp_path, one)
+    nights.school.contact_type("Stepmother", flag=False).leave("s").leave("ok0")
+    running = nights.running()
+    judgement = running.look(TODAY)
+    cut = guard(without(judgement.plan, [("contact_type", "Stepmother")]), judgement.decisions, judgement.night)
+    with running.acting("plan", TODAY, {}) as applier:
+        nights.journal.keep_plan(cut, applier.run)
+        nights.journal.end_run(applier.run, "planned", 0)
+    assert nights.run(cut.plan_id).exit_code == 0
+
+    later = nights.run(as_of=TOMORROW)
+
+    assert labels(later) == ["rule-changed:Stepmother"]
+    assert nights.is_closed("ok0")
+    assert nights.is_open("s")
+
+
+def test_the_parts_of_a_backlog_are_applied_one_after_the_other(tmp_path: Path) -> None:
+    nights = Nights(tmp_path, school().families(9).leaver("a").leaver("b"))
+    running = nights.running()
+    judgement = running.look(TODAY)
+    parts = [guard(p, judgement.decisions, judgement.night) for p in backlog(judgement.plan, 1)]
+    with running.acting("plan", TODAY, {}) as applier:
+        for part in parts:
+            nights.journal.keep_plan(part, applier.run)
+        nights.journal.end_run(applier.run, "planned", 0)
+    nights.journal.approve(parts[0].digest, parts[0].plan_id, ("first-run",), "alice@host", "")
+
+    codes = [nights.run(part.plan_id).exit_code for part in parts]
+
+    assert codes == [0, 0]
+    assert nights.is_closed("a")
+    assert nights.is_closed("b")

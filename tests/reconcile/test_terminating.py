@@ -270,3 +270,22 @@ def test_a_running_batch_of_5000_is_gone_ahead_of(tmp_path: Path, number: int) -
     assert doors["engage"].asked.count(f"u{number}") == 1
     assert len(set(doors["web"].asked)) == 5_000
     assert nights.journal.verify_audit().ok
+
+
+def test_whoever_decided_before_the_block_does_not_call_its_legs_off(tmp_path: Path) -> None:
+    """Everything was read while the person was still entitled: what the termination left open is not theirs to end."""
+    nights = settled(tmp_path, school().families(2))
+    nights.ad.trouble.lost_before = {nights.account("ok0").guid}
+    running, rows, done = nights.running(), asked(nights, "ok0"), list[Termination]()
+
+    def urgently(boundary: Boundary) -> None:
+        if boundary is Boundary.RUN_BEGUN:
+            done.append(ended(nights, "ok0", journal=nights.open_journal(), rows=rows))
+
+    running.reached = urgently
+
+    result = running.resume(TODAY)
+
+    assert [one.exit_code for one in done] == [4]
+    assert result.called_off == ()
+    assert {leg.planned.target for leg in result.open_legs} == {"ad", "web"}

@@ -32,7 +32,7 @@ from tests.simulation.world import World
 QUIET_NIGHTS = 4
 """In how many nights everything must be at its end once the targets are back."""
 
-STEPS = 130
+STEPS = 90
 """About how many steps the busiest act takes: faults are thrown at any of them."""
 
 
@@ -108,7 +108,7 @@ class History:
         """Play it to the end."""
         try:
             self._evening()
-            for _ in range(self.rng.choice([1, 1, 2, 2, 3])):
+            for _ in range(self.rng.choice([1, 1, 1, 2, 2, 3])):
                 self._act()
                 self._between()
             self._quiet()
@@ -182,9 +182,9 @@ class History:
     def _script(self) -> Script:
         script = Script()
         dice = self.rng.random()
-        if dice < 0.45:  # noqa: PLR2004
+        if dice < 0.55:  # noqa: PLR2004
             script.crash_on = (self.rng.choice(list(Boundary)), self.rng.choice([1, 1, 1, 2, 3]))
-        elif dice < 0.7:  # noqa: PLR2004
+        elif dice < 0.85:  # noqa: PLR2004
             script.crash_at = self.rng.randrange(1, STEPS)
         deeds = [self.rng.choice((*others.SOURCE, *others.TARGETS)) for _ in range(self.rng.choice([0, 0, 1, 2]))]
         deeds += [others.log_in] * self.rng.choice([0, 1, 3])
@@ -248,7 +248,7 @@ class History:
         self._lift_faults()
         world.say("world", "everything is quiet now")
         who = self._instance("a", Script())
-        if not self.promises.unfinished() and not world.late and self.rng.random() < 0.7:  # noqa: PLR2004
+        if not self.promises.unfinished() and not world.late and self.rng.random() < 0.8:  # noqa: PLR2004
             self.promises.at_end(who)
             return
         for number in range(1, QUIET_NIGHTS + 1):

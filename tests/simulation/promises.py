@@ -166,6 +166,9 @@ class Promises:
             session = next((s for at, s in reversed(states) if at <= end), None)
             if session is not None and _covers(leg, session) and self._is_due(leg, session, begin):
                 self.breaks(f"{what} is reported {leg['state']} while {session.session_id} lives")
+        for session, killed_at in self.world.under_way:
+            if begin < killed_at < end and _covers(leg, session) and self._is_due(leg, session, begin):
+                self.breaks(f"{what} is reported {leg['state']} while a request of {session.session_id} is under way")
         doors = "SELECT COUNT(*) AS open FROM legs l JOIN revocations r ON r.id = l.revocation_id WHERE r.id = "
         doors += "(SELECT revocation_id FROM legs WHERE id = ?) AND l.kind <> 'sessions' "
         doors += "AND (l.finished_at IS NULL OR l.finished_at > ?)"

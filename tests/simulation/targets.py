@@ -22,6 +22,7 @@ from connector.model import (
     OpenMember,
     Outcome,
     PeopleReading,
+    Session,
     SessionKey,
     SessionsReading,
 )
@@ -179,8 +180,11 @@ class SimSessionStore(FakeSessionStore):
             self.who.step(f"swept {self.name} {item.user}: {' '.join(s.session_id for s in ended)}")
         return outcome
 
-    def _keep_for_later(self, ended: list) -> None:  # type: ignore[type-arg]
+    def _keep_for_later(self, ended: list[Session]) -> None:
         world = self.who.world
         if world.saves_at_end:
             world.saves_at_end -= 1
-            (world.late if world.rng.random() < 0.2 else world.under_way).extend(ended)  # noqa: PLR2004
+            if world.rng.random() < 0.2:  # noqa: PLR2004
+                world.late.extend(ended)
+            else:
+                world.under_way.extend((session, world.now) for session in ended)

@@ -46,7 +46,7 @@ class World:
         self.trace = Trace()
         self.trouble = {name: Trouble() for name in ("ad", *self.school.portals, *self.school.store_keys)}
         self.outages: dict[str, int] = {}
-        self.under_way: list[Session] = []  # killed, and written back when their request ends
+        self.under_way: list[tuple[Session, datetime]] = []  # killed when, and written back when their request ends
         self.late: list[Session] = []  # the same, but only after everything has settled
         self.saves_at_end = 0
         self.timeline: dict[Door, list[tuple[datetime, State]]] = {}
@@ -85,7 +85,7 @@ class World:
         self.tick(seconds)
         if self.under_way:
             back, self.under_way = self.under_way, []
-            self._bring_back(back, "session came back")
+            self._bring_back([session for session, _ in back], "session came back")
 
     def overnight(self) -> None:
         """Bring back the sessions whose requests outlived every sweep."""

@@ -1,0 +1,270 @@
+"""The certificate of an urgent termination: one page that says who ordered it, what is closed and since when. Pure.
+
+It says closed only of what was proven, and names what is open. Outside the authority role it never tells why.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+
+from connector.model import LegKind, LegState, Member
+from connector.reconcile.authority import Signature, StoredTermination
+from connector.reconcile.journal_values import FINAL, Direction, StoredLeg, StoredRevocation
+from connector.reconcile.report_html import page, safe
+from connector.reconcile.wording import ACCESS_ENDED, clean, counted, listed, moment, reason_words, said
+
+_PROVEN = (LegState.CLOSED, LegState.ALREADY_CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One door, or the sessions in one store. `closed_at` is none while it is not proven closed."""
+
+    record: str
+    what: str
+    state: LegState
+    detail: str
+    closed_at: datetime | None
+    ended: int = 0
+    effective_by: datetime | None = None
+    is_sessions: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is neither closed nor called off nor over by a time."""
+        return self.state not in FINAL and self.state is not LegState.EFFECTIVE_BY
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What one page says. Times are in the school's zone."""
+
+    number: int
+    school: str
+    made_at: datetime
+    ordered_by: str
+    ordered_at: datetime
+    why: str
+    person: str
+    records: tuple[str, ...]
+    doors: tuple[Door, ...]
+    last_session_at: datetime | None
+    signature: Signature | None
+    due_at: datetime
+    audit_head: str
+    contact_type: str = ""
+    interrupted: bool = False
+
+    @property
+    def open(self) -> int:
+        """How many doors are open still."""
+        return sum(door.is_open for door in self.doors)
+
+    @property
+    def left(self) -> int:
+        """How many doors were called off or withheld: not closed by this order."""
+        return sum(door.state is LegState.CALLED_OFF for door in self.doors)
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds from the command to the last dead session and the last closed door so far; none: nothing was."""
+        ends = [door.closed_at for door in self.doors if door.closed_at and not door.is_sessions]
+        ends += [self.last_session_at] if self.last_session_at else []
+        return max((max(ends) - self.ordered_at).total_seconds(), 0.0) if ends else None
+
+    @property
+    def effective_by(self) -> datetime | None:
+        """The time by which what cannot be seen from here is over."""
+        return max((door.effective_by for door in self.doors if door.effective_by), default=None)
+
+
+def certificate(
+    termination: StoredTermination,
+    revocations: Iterable[StoredRevocation],
+    school: str,
+    made_at: datetime,
+    audit_head: str,
+    zone: tzinfo,
+    *,
+    discreet: bool,
+) -> Certificate:
+    """Make the certificate of an order from what the journal has of it; `discreet` outside the authority role."""
+    ours = [r for r in reversed(list(revocations)) if _is_ordered(r, termination)]
+    labels = {record.key: record.label for record in termination.records}
+    doors = [_door(r, leg, labels, zone, discreet) for r in ours for leg in r.legs]
+    signature = termination.signature
+    return Certificate(
+        termination.number,
+        clean(school),
+        made_at.astimezone(zone),
+        clean(termination.operator),
+        termination.commanded_at.astimezone(zone),
+        _why(termination, ours, discreet),
+        clean(termination.label),
+        tuple(record.label for record in termination.records),
+        tuple(doors),
+        _local(_last_session(termination, ours), zone),
+        replace(signature, at=signature.at.astimezone(zone)) if signature else None,
+        termination.due_at.astimezone(zone),
+        audit_head,
+        clean(termination.contact_type),
+        interrupted=termination.finished_at is None,
+    )
+
+
+def _is_ordered(revocation: StoredRevocation, termination: StoredTermination) -> bool:
+    """Say whether a revocation belongs to the order: the first of each record that it, or its requester, intended."""
+    keys = {record.key for record in termination.records}
+    same = revocation.row.key in keys and revocation.operator == termination.operator
+    began = revocation.intended_at >= termination.commanded_at
+    in_time = termination.finished_at is None or revocation.intended_at <= termination.finished_at
+    return same and began and in_time and revocation.direction is Direction.CLOSE
+
+
+def _why(termination: StoredTermination, ours: Sequence[StoredRevocation], discreet: bool) -> str:
+    if discreet:
+        return ACCESS_ENDED
+    reasons = dict.fromkeys(word for r in ours for word in reason_words(r.row.reasons, discreet=False))
+    return f"{clean(termination.reason)}{f' ({listed(list(reasons))})' if reasons else ''}"
+
+
+def _last_session(termination: StoredTermination, ours: Iterable[StoredRevocation]) -> datetime | None:
+    """Give when the last session was dead: as seen, or for what ended later, when that was proven."""
+    finished = termination.finished_at
+    ended = [
+        leg.finished_at
+        for r in ours
+        for leg in r.legs
+        if leg.planned.kind is LegKind.SESSIONS and leg.ended and leg.finished_at
+    ]
+    later = [at for at in ended if finished is None or at > finished]
+    seen = [termination.last_session_at] if termination.last_session_at else []
+    return max([*later, *seen], default=None)
+
+
+def _door(revocation: StoredRevocation, leg: StoredLeg, labels: dict[str, str], zone: tzinfo, discreet: bool) -> Door:
+    return Door(
+        labels.get(revocation.row.key, revocation.row.key),
+        _what(leg),
+        leg.state,
+        said(leg.detail, discreet),
+        _local(leg.finished_at, zone) if leg.state in _PROVEN else None,
+        leg.ended,
+        _local(leg.effective_by, zone),
+        leg.planned.kind is LegKind.SESSIONS,
+    )
+
+
+def _what(leg: StoredLeg) -> str:
+    target = clean(leg.planned.target)
+    match leg.planned.kind:
+        case LegKind.DIRECTORY:
+            name = clean(getattr(leg.planned.before, "username", "")) or clean(leg.planned.subject)
+            return f"account {name} in {target}"
+        case LegKind.CREDENTIAL:
+            before = leg.planned.before
+            name = f" {clean(before.username)}" if isinstance(before, Member) and before.username else ""
+            return f"username{name} and membership in {target}"
+        case LegKind.SESSIONS:
+            return f"sessions of {clean(leg.planned.subject)} in {target}"
+
+
+def _local(at: datetime | None, zone: tzinfo) -> datetime | None:
+    return at.astimezone(zone) if at else None
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------
+
+
+def certificate_title(made: Certificate) -> str:
+    """Give the certificate's one line."""
+    return f"Urgent termination {made.number}: {made.person}: {_state(made)}"
+
+
+def _state(made: Certificate) -> str:
+    if made.open:
+        return f"{made.open} still open"
+    if made.interrupted:
+        return "interrupted"
+    return f"closed, but for {counted(made.left, 'door')}" if made.left else "closed"
+
+
+def facts(made: Certificate) -> tuple[tuple[str, str], ...]:
+    """Give what the certificate says beside the doors, label and words."""
+    return (
+        ("Person", f"{made.person}{f', as {made.contact_type}' if made.contact_type else ''}"),
+        ("Records", listed(made.records)),
+        ("Ordered by", f"{made.ordered_by}, {_to_the_second(made.ordered_at)}"),
+        ("Why", made.why),
+        ("Last session at", _to_the_second(made.last_session_at) or "no live session was found"),
+        ("Seconds", _seconds(made)),
+        ("Effective by", moment(made.effective_by) or _effective(made)),
+        ("Countersigned by", made.signature.sentence if made.signature else f"due until {moment(made.due_at)}"),
+        ("Audit head", made.audit_head),
+    )
+
+
+def _to_the_second(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} {at:%z}" if at else ""
+
+
+def _seconds(made: Certificate) -> str:
+    if made.seconds is None:
+        return "nothing had to be closed" if not made.open else "nothing is closed yet"
+    so_far = f", so far: {counted(made.open, 'door')} still open" if made.open else ""
+    return f"{made.seconds:.1f} from the command to the last closed door and the last dead session{so_far}"
+
+
+def _effective(made: Certificate) -> str:
+    if made.interrupted:
+        return "not known: it was cut off. To finish it: connector resume"
+    return "not yet: see what is open" if made.open else "now"
+
+
+def door_words(door: Door) -> str:
+    """Say what became of one door."""
+    ended = f", {counted(door.ended, 'session')} ended" if door.ended else ""
+    if door.closed_at:
+        already = " (found closed)" if door.state is LegState.ALREADY_CLOSED and not door.ended else ""
+        return f"closed {_to_the_second(door.closed_at)}{already}{ended}"
+    if door.state is LegState.EFFECTIVE_BY:
+        return f"ends by {moment(door.effective_by)}{ended}"
+    state = "NOT closed by this" if door.state is LegState.CALLED_OFF else f"OPEN ({door.state})"
+    return f"{state}{f': {door.detail}' if door.detail else ''}{ended}"
+
+
+def certificate_text(made: Certificate) -> str:
+    """Lay the certificate out as text."""
+    lines = [f"CERTIFICATE  {made.school}", certificate_title(made), ""]
+    lines += [f"{label:<18}{words}" for label, words in facts(made)]
+    lines += ["", "Doors"]
+    lines += [f"  {door.record}: {door.what}: {door_words(door)}" for door in made.doors] or [
+        "  nothing of theirs lived"
+    ]
+    return "\n".join([*lines, "", f"Made {_to_the_second(made.made_at)}", ""])
+
+
+def certificate_html(made: Certificate) -> str:
+    """Lay the certificate out as one self-contained HTML page."""
+    return page(certificate_title(made), _html(made))
+
+
+def _html(made: Certificate) -> Iterable[str]:
+    yield f"<h1>{safe(certificate_title(made))}</h1>"
+    yield f'<p class="quiet">{safe(made.school)}. Made {safe(_to_the_second(made.made_at))}</p>'
+    yield '<table class="facts"><tbody>'
+    yield from (f'<tr><th scope="row">{safe(label)}</th><td>{safe(words)}</td></tr>' for label, words in facts(made))
+    yield "</tbody></table>"
+    yield "<h2>Doors</h2>"
+    yield '<table><thead><tr><th scope="col">Whose</th><th scope="col">Door</th><th scope="col">State</th></tr></thead>'
+    yield "<tbody>"
+    yield from (_html_door(door) for door in made.doors)
+    yield "</tbody></table>"
+    if not made.doors:
+        yield "<p>Nothing of theirs lived.</p>"
+
+
+def _html_door(door: Door) -> str:
+    warns = ' class="warns"' if door.is_open else ""
+    who = f'<td class="who"><bdi>{safe(door.record)}</bdi></td>'
+    return f'<tr{warns}>{who}<td class="what">{safe(door.what)}</td><td>{safe(door_words(door))}</td></tr>'

@@ -1,0 +1,107 @@
+"""Whom an urgent termination means, and what it closes of each of their records. Pure.
+
+Every record of one human goes together, as if all were blocked already. Several people are never chosen between, and a
+contact type that is none of the person's stops the order: it is perhaps somebody else who is meant.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from connector.errors import NotAllowed, UnknownPerson
+from connector.policy import Limits, PortalRules, Rules
+from connector.reconcile.authority import Record
+from connector.reconcile.correlate import Identity
+from connector.reconcile.decide import Decisions
+from connector.reconcile.find_person import Found, find
+from connector.reconcile.judge import Judgement, Past, judge
+from connector.reconcile.memory import Block
+from connector.reconcile.plan_values import Revocation
+from connector.reconcile.text import fold
+from connector.reconcile.wording import clean, label_of, listed, who
+
+_MOST_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """One human: every record of theirs, the one that answered first, and what they are to whom."""
+
+    identities: tuple[Identity, ...]
+    contact_types: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records as an order names them."""
+        named = (who(identity) for identity in self.identities)
+        return tuple(Record(w.key, w.person_id, w.code, w.name) for w in named)
+
+    @property
+    def label(self) -> str:
+        """Name and code of the record that answered."""
+        return who(self.identities[0]).label
+
+
+def meant(decisions: Decisions, words: str, contact_type: str = "") -> Meant:
+    """Find the one human who is meant. Raises UnknownPerson for nobody or several, NotAllowed for a wrong type."""
+    humans = _humans(decisions, find(decisions, words))
+    if not humans:
+        raise UnknownPerson(
+            f"{clean(words)!r} is a student, and nobody's contact is known.", "Type the contact's code, name or e-mail."
+        )
+    if len(humans) > 1:
+        raise _several(humans, words)
+    human = humans[0]
+    if contact_type and fold(contact_type) not in map(fold, human.contact_types):
+        known = listed([repr(clean(t)) for t in human.contact_types], "or") or "nobody's contact"
+        raise NotAllowed(
+            f"{human.label} is {known}, not {clean(contact_type)!r}. Nothing was closed.",
+            "Make sure it is this person: connector explain CODE",
+        )
+    return human
+
+
+def _humans(decisions: Decisions, found: Iterable[Found]) -> list[Meant]:
+    """Put those who answered together by human, in the order in which they answered; students are not meant."""
+    identities = decisions.correlation.by_key()
+    humans: list[Meant] = []
+    seen: set[str] = set()
+    for one in found:
+        if one.key in seen or (one.decision is None and one.key in decisions.school.student_records):
+            continue
+        keys = (one.key, *decisions.school.same_human(one.key))
+        seen.update(keys)
+        records = tuple(identities[key] for key in keys if key in identities)
+        humans.append(_human(decisions, records, keys))
+    return humans
+
+
+def _human(decisions: Decisions, records: tuple[Identity, ...], keys: Sequence[str]) -> Meant:
+    related = [r for r in decisions.school.reading.relationships if r.contact_id in keys]
+    types = dict.fromkeys(r.contact_type for r in related if r.contact_type)
+    children = dict.fromkeys(label_of(decisions, r.student_id) for r in related)
+    return Meant(records, tuple(types), tuple(children))
+
+
+def _several(humans: Sequence[Meant], words: str) -> UnknownPerson:
+    named = [f"  {_told(human)}" for human in humans[:_MOST_NAMED]]
+    more = [f"  and {len(humans) - len(named)} more"] if len(humans) > len(named) else []
+    head = f"{len(humans)} different people answer to {clean(words)!r}. Nothing was closed."
+    return UnknownPerson("\n".join([head, *named, *more]), "Type the contact code of the one you mean.")
+
+
+def _told(human: Meant) -> str:
+    kind = f", {listed([clean(t) for t in human.contact_types])}" if human.contact_types else ""
+    children = f" of {listed(human.children)}" if human.children else ""
+    return f"{human.label}, id {human.identities[0].key}{kind}{children}"
+
+
+def order_rows(
+    judgement: Judgement, rules: Rules, portals: Sequence[PortalRules], limits: Limits, blocks: Mapping[str, Block]
+) -> Mapping[str, Revocation]:
+    """Give, by key, the rows that close these people although nothing else asks for it, as if all were blocked."""
+    memory = judgement.night.memory
+    memory = replace(memory, blocks={**memory.blocks, **blocks}, requested=memory.requested | frozenset(blocks))
+    as_of, now = judgement.decisions.school.as_of, judgement.night.now
+    again = judge(judgement.snapshot, rules, portals, limits, Past(memory), as_of, now)
+    return {row.key: row for row in again.plan.revocations}
