@@ -14,7 +14,7 @@ from connector.cli.words import Parts, open_parts, plan_parts
 from connector.reconcile.guard import standing_objections
 from connector.reconcile.journal_values import Approval, StoredPlan
 from connector.reconcile.plan_values import Plan
-from connector.reconcile.wording import listed
+from connector.reconcile.wording import counted, listed
 
 STOPPED = 3
 OPEN = 4
@@ -72,7 +72,8 @@ def _next_step(made: Plan, waived: Iterable[str], *, kept: bool) -> str:
         first = f"Stopped by {listed([o.label for o in standing])}. Mend it at its source, or approve it knowingly:"
         return f"{first} connector approve {made.plan_id} {labels}"
     if not made.pending:
-        return "Nothing to do."
+        waiting = f" now: {counted(len(made.revocations), 'row')} waiting for a person" if made.revocations else ""
+        return f"Nothing to do{waiting}."
     return f"To apply it: connector run --plan {made.plan_id} --apply" if kept else "To apply it: connector run --apply"
 
 

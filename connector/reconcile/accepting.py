@@ -12,6 +12,7 @@ from connector.policy import PortalRules, Rules
 from connector.reconcile.baseline import Baseline, baseline_of, counts_of
 from connector.reconcile.boundaries import Boundary, Reached, unwatched
 from connector.reconcile.codec import CodecError, from_json, to_json
+from connector.reconcile.decide import Decisions
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import Run
 from connector.reconcile.judge import Judgement
@@ -69,6 +70,7 @@ class Accepting:
             self.journal.accept_snapshot(number, run)
             self.reached(Boundary.SNAPSHOT_ACCEPTED)
             self._learn_links(judgement)
+            self._learn_usernames(judgement)
             self._remember_shrinking(judgement)
         self.journal.prune(retention_days, _ACCEPTED_KEPT)
 
@@ -81,6 +83,13 @@ class Accepting:
                 value = f"{counts[name]}@{judgement.decisions.school.as_of.isoformat()}"
                 self.journal.set_setting(f"shrunk {name}", value, self.operator)
 
+    def _learn_usernames(self, judgement: Judgement) -> None:
+        """Remember under which name everybody may be signed in: a session outlives a username that is changed."""
+        known, found = judgement.night.memory.users, usernames_of(judgement.decisions)
+        new = {place: person_id for place, person_id in found.items() if known.get(place) != person_id}
+        if new:
+            self.journal.remember_users(new)
+
     def _learn_links(self, judgement: Judgement) -> None:
         links = judgement.decisions.correlation.links
         new = [(link.directory, link.guid, link.person_id) for link in links if not link.moved_from]
@@ -89,6 +98,27 @@ class Accepting:
             if link.moved_from:
                 how = "moved within the same human"
                 self.journal.move_link(link.directory, link.guid, link.person_id, self.operator, how)
+
+
+def usernames_of(decisions: Decisions) -> dict[tuple[str, str], str]:
+    """Give whose username each is, by portal; an account's name counts where no member has it. Shared ones are left out.
+
+    Only names under which a session may live are given: those of people.
+    """
+    members: dict[tuple[str, str], str] = {}
+    accounts: dict[tuple[str, str], str] = {}
+    for identity in decisions.correlation.identities:
+        if person_id := identity.person_id:
+            for member in identity.members:
+                _note_holder(members, (member.portal, member.username), person_id)
+            for linked in identity.accounts:
+                for portal in decisions.scene.through_directory:
+                    _note_holder(accounts, (portal, linked.account.username), person_id)
+    return {(p, name): person_id for (p, name), person_id in (accounts | members).items() if name and person_id}
+
+
+def _note_holder(found: dict[tuple[str, str], str], place: tuple[str, str], person_id: str) -> None:
+    found[place] = person_id if found.get(place, person_id) == person_id else ""
 
 
 def fingerprints_of(snapshot: Snapshot) -> dict[str, str]:

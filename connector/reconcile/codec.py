@@ -17,6 +17,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 T = TypeVar("T")
 Turn = Callable[[Any], Any]
 TAG = "type"
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 class CodecError(ValueError):
@@ -57,7 +58,7 @@ def _of(kind: Any) -> tuple[Turn, Turn]:
 
 def canonical(raw: object) -> str:
     """Write plain JSON values in the one form that digests are taken of."""
-    return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _CANONICAL.encode(raw)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ A record changed, removed or moved breaks the chain from there on; `journal_veri
 transaction; no secret, password or session id is ever put into a record.
 """
 
-import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import canonical
+from connector.reconcile.journal_bulk import execute_many
 from connector.reconcile.journal_values import Event
 
 KEY_BYTES = 16
@@ -39,7 +39,7 @@ class Note:
 
 def keyed(key: bytes, purpose: str, content: bytes) -> str:
     """Sign content for one purpose, so that a signature made for a plan is worth nothing as an audit record."""
-    return hmac.new(key, purpose.encode() + b"\0" + content, hashlib.sha256).hexdigest()  # RFC 2104
+    return hmac.digest(key, purpose.encode() + b"\0" + content, "sha256").hex()  # RFC 2104
 
 
 def key_check(key: bytes) -> str:
@@ -56,7 +56,7 @@ def append(conn: Connection, key: bytes, head: Row[Any], now: datetime, notes: S
         row = _row(number, now, note)
         mac = row["mac"] = link(key, mac, row)
         rows.append(row)
-    conn.execute(insert(tables.audit), rows)
+    execute_many(conn, insert(tables.audit), rows)
     conn.execute(update(tables.audit_head).values(records=head.records + len(rows), mac=mac))
 
 

@@ -64,13 +64,14 @@ class Codes:
 
         Raises NotAllowed, never saying what was wrong: unknown, used, too old, another requester's or person's.
         """
-        self.refuse_tired(operator)
         with self._store.writing() as writing:
+            # Counted, compared and written down in one transaction: many tries at once are not more tries.
+            _refuse_tired(writing.conn, writing.now, operator)
             row = self._match(writing, typed_code(text), termination, operator)
             if row is not None:
                 word = self._spend(writing, row, termination.number, operator)
                 return sign(writing, self._store.audit_key, termination.number, word, operator)
-        self.tried(operator, f"a code for urgent termination {termination.number}")
+            _write_try(writing, operator, f"a code for urgent termination {termination.number}")
         raise NotAllowed(
             "That code does not fit.",
             f"A code is good once, for {CODE_MINUTES} minutes, for one requester and one person. Ask for a new one.",
@@ -79,21 +80,12 @@ class Codes:
     def refuse_tired(self, operator: str) -> None:
         """Raise NotAllowed where an operator was wrong too often just now."""
         with self._store.reading() as conn:
-            since = self._store.clock(conn) - timedelta(minutes=CODE_MINUTES)
-            recent = authority_tries.c.operator == operator, authority_tries.c.at > since
-            tried = conn.scalar(select(func.count()).select_from(authority_tries).where(*recent)) or 0
-        if tried >= TRIES:
-            raise NotAllowed(
-                f"{operator} was wrong {tried} times within {CODE_MINUTES} minutes.",
-                "Wait that long. What is closed stays closed meanwhile.",
-            )
+            _refuse_tired(conn, self._store.clock(conn), operator)
 
     def tried(self, operator: str, what: str) -> None:
         """Write a wrong try down."""
         with self._store.writing() as writing:
-            row = {"id": writing.next_id(authority_tries), "operator": operator, "at": writing.now}
-            writing.conn.execute(insert(authority_tries).values(**row))
-            writing.note("wrong-try", "authority", operator, f"{operator} was wrong: {what}.")
+            _write_try(writing, operator, what)
 
     def acknowledge(self, name: str, operator: str) -> tuple[Alarm, ...]:
         """Write down that an authority knows of every alarm there is; give them."""
@@ -151,6 +143,22 @@ class Codes:
         sentence = f"{operator} used the one-time code of {row.made_by} for urgent termination {termination}."
         writing.note("code-used", row.person_id, operator, sentence, person_id=row.person_id)
         return row.made_by, row.role, f"by one-time code, typed by {operator}"
+
+
+def _refuse_tired(conn: Connection, now: datetime, operator: str) -> None:
+    recent = authority_tries.c.operator == operator, authority_tries.c.at > now - timedelta(minutes=CODE_MINUTES)
+    tried = conn.scalar(select(func.count()).select_from(authority_tries).where(*recent)) or 0
+    if tried >= TRIES:
+        raise NotAllowed(
+            f"{operator} was wrong {tried} times within {CODE_MINUTES} minutes.",
+            "Wait that long. What is closed stays closed meanwhile.",
+        )
+
+
+def _write_try(writing: Writing, operator: str, what: str) -> None:
+    row = {"id": writing.next_id(authority_tries), "operator": operator, "at": writing.now}
+    writing.conn.execute(insert(authority_tries).values(**row))
+    writing.note("wrong-try", "authority", operator, f"{operator} was wrong: {what}.")
 
 
 def _stamp(at: datetime | None) -> str:

@@ -16,6 +16,9 @@ from connector.errors import JournalError
 WAIT_SECONDS = 30
 """How long a writer waits for another before it gives up."""
 
+# A cache and a log for a batch of thousands: pages that are written by every transaction reach the file once in a while.
+_SQLITE = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=4000")
+
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NOT_IN_A_URL = frozenset({"password", "passfile", "service", "sslpassword"})
 
@@ -86,7 +89,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # The driver's own BEGIN comes too late (only before a write) and is never IMMEDIATE: we begin ourselves.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={WAIT_SECONDS * 1000}"):
+    for pragma in (*_SQLITE, f"busy_timeout={WAIT_SECONDS * 1000}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

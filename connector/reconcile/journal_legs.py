@@ -15,6 +15,7 @@ from connector.errors import UnknownPerson
 from connector.model import Account, LegKind, LegState, Member, Outcome
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import to_json
+from connector.reconcile.journal_bulk import execute_many
 from connector.reconcile.journal_claims import blocked_among, fence, require_unclaimed
 from connector.reconcile.journal_people import write_block
 from connector.reconcile.journal_register import remember_users
@@ -279,8 +280,8 @@ def settle(writing: Writing, revocation_ids: Iterable[int]) -> None:
     states: dict[int, set[str]] = {number: set() for number in revocation_ids}
     for part in parts(sorted(states)):
         query = select(legs.c.revocation_id, legs.c.state).where(legs.c.revocation_id.in_(part))
-        for row in writing.conn.execute(query):
-            states[row.revocation_id].add(row.state)
+        for number, state in writing.conn.execute(query).tuples().all():
+            states[number].add(state)
     ended = [number for number, found in states.items() if found.issubset(_FINAL)]
     done = {number for number in ended if not states[number].isdisjoint(_PROVEN)}
     _end(writing, sorted(done), "done")
@@ -309,7 +310,7 @@ def _states(conn: Connection, leg_ids: Sequence[int]) -> dict[int, str]:
     found: dict[int, str] = {}
     for part in parts(leg_ids):
         rows = conn.execute(select(table.c.id, table.c.state).where(table.c.id.in_(part)))
-        found.update((row.id, row.state) for row in rows)
+        found.update(dict(rows.tuples().all()))
     return found
 
 
@@ -325,7 +326,7 @@ def _update(writing: Writing, outcomes: Sequence[tuple[OpenLeg, Outcome]]) -> No
     values["ended"] = table.c.ended + bindparam("a_ended")
     values["finished_at"] = bindparam("a_finished_at")
     statement = update(table).where(table.c.id == bindparam("a_leg")).values(**values)
-    writing.conn.execute(statement, [_outcome_row(writing, leg, outcome) for leg, outcome in outcomes])
+    execute_many(writing.conn, statement, [_outcome_row(writing, leg, outcome) for leg, outcome in outcomes])
 
 
 def _outcome_row(writing: Writing, leg: OpenLeg, outcome: Outcome) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from connector.errors import JournalError, NotAllowed
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import canonical
 from connector.reconcile.journal_audit import keyed
-from connector.reconcile.journal_store import Store, Writing, insert_rows, upsert
+from connector.reconcile.journal_store import Store, Writing, insert_rows, parts, upsert
 from connector.reconcile.journal_values import Operator
 
 _SEED_BYTES = 20  # RFC 4226 4: 160 bits
@@ -154,9 +154,11 @@ def remember_users(writing: Writing, users: Mapping[tuple[str, str], str]) -> in
     if not users:
         return 0
     table = tables.users
-    portals = sorted({portal for portal, _ in users})
-    query = select(table.c.portal, table.c.username, table.c.person_id).where(table.c.portal.in_(portals))
-    known = {(row.portal, row.username): row.person_id for row in writing.conn.execute(query)}
+    query = select(table.c.portal, table.c.username, table.c.person_id)
+    known: dict[tuple[str, str], str] = {}
+    for part in parts(sorted({username for _, username in users})):
+        found = writing.conn.execute(query.where(table.c.username.in_(part))).tuples().all()
+        known.update({(portal, username): person_id for portal, username, person_id in found})
     rows = [
         {"portal": portal, "username": username, "person_id": person_id, "seen_at": writing.now}
         for (portal, username), person_id in users.items()

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from connector.errors import JournalError
 from connector.reconcile import journal_audit
 from connector.reconcile import journal_tables as tables
+from connector.reconcile.journal_bulk import execute_many
 from connector.reconcile.journal_engine import database_name
 
 T = TypeVar("T")
@@ -125,9 +126,8 @@ def upsert(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) ->
 
 
 def insert_rows(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert many rows in one go; none is fine."""
-    if rows:
-        conn.execute(insert(table), list(rows))
+    """Insert many rows in one go, all with the same columns; none is fine."""
+    execute_many(conn, insert(table), rows)
 
 
 def parts(values: Sequence[T]) -> Iterator[Sequence[T]]:

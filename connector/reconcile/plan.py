@@ -102,9 +102,11 @@ def code_of(decision: Decision) -> str:
 
 
 def username_of(decision: Decision) -> str:
-    """Give the username people know: the account's, else a closing portal's, else another member's."""
-    members = sorted(decision.identity.members, key=lambda m: m.portal not in decision.closing)
-    names = [a.account.username for a in decision.identity.accounts] + [m.username for m in members]
+    """Give the username people know: a closing portal's, else an account's (a member's own first), else a member's."""
+    members, closing = decision.identity.members, decision.closing
+    known = {m.username for m in members}
+    accounts = sorted((a.account.username for a in decision.identity.accounts), key=lambda name: name not in known)
+    names = [*(m.username for m in members if m.portal in closing), *accounts, *(m.username for m in members)]
     return next((n for n in names if n), "")
 
 

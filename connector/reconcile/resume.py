@@ -135,8 +135,15 @@ def _account_again(leg: OpenLeg, identity: Identity | None, scene: Scene) -> Ver
         return CallOff("the account is needed again")
     if planned.target in scene.unread_directories:
         return Leave()  # who claims the account cannot be seen
+    if identity is not None and _left_the_managed_part(planned, identity):
+        return CallOff("moved out of the managed OUs, where nothing is written: it is shown as open outside scope")
     claiming = scene.claims.accounts.get((planned.target, planned.subject), NOBODY) - {leg.person_id or ""}
     return CallOff(f"claimed by {', '.join(sorted(claiming))}, who is entitled") if claiming else Drive(leg)
+
+
+def _left_the_managed_part(planned: PlannedLeg, identity: Identity) -> bool:
+    found = (linked.account for linked in identity.accounts)
+    return any((a.directory, a.guid) == (planned.target, planned.subject) and not a.managed for a in found)
 
 
 def _sessions_again(leg: OpenLeg, identity: Identity | None, scene: Scene, *, blocked: bool) -> Verdict:

@@ -129,7 +129,7 @@ def test_an_answer_that_is_lost_is_looked_up_not_asked_for_again(directory: Ldap
     outcomes = directory.close(items)
 
     assert [outcome.state for outcome in outcomes] == [LegState.CLOSED] * 3
-    assert sorted(called) == sorted({item.before.dn for item in items})
+    assert sorted(change.dn for change in called) == sorted({item.before.dn for item in items})
     assert states(directory, items) == {LOCKED}
 
 

@@ -13,6 +13,7 @@ from connector.model import LegKind, LegState, OpenAccount, Outcome
 from connector.reconcile import apply, journal_claims, judge, resume, running
 from connector.reconcile.apply import Applier
 from connector.reconcile.journal_legs import Legs
+from connector.reconcile.journal_sweeps import Sweeps
 from connector.reconcile.journal_values import OpenLeg
 from connector.reconcile.sweeping import Sweeping
 
@@ -80,7 +81,7 @@ def _sweep_once() -> Patch:
 
 def _sweep_before_the_doors() -> Patch:
     """Call sessions ended while a door is open."""
-    return Legs, "open_doors", lambda _: frozenset()
+    return Sweeps, "open_doors", lambda _: frozenset()
 
 
 def _forget_blocks() -> Patch:
