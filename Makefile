@@ -1,7 +1,9 @@
 # make demo   a sample school, from its data to a proven joint revocation
 # make test   everything the suite needs, then the whole suite
 # make lint   the same without the tests: ruff, mypy, import-linter
+# make simulate N=20000  histories of a simulated school with crashes and faults; every promise is checked after each
 # make bench  the figures of docs/performance.md
+# make bench-batches  the same for thousands closed together, on slapd and Samba
 # make lock   new versions into requirements/
 # make clean  take the environment and the demo away
 
@@ -14,7 +16,7 @@ INSTALL_PROJECT := $(BIN)/python -m pip install --quiet --disable-pip-version-ch
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --generate-hashes \
 	--strip-extras --allow-unsafe --no-emit-options
 
-.PHONY: help demo test lint bench lock clean servers
+.PHONY: help demo test lint bench bench-batches simulate lock clean servers
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -35,6 +37,13 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.runtime
 	@$(BIN)/python -m tools.bench --write docs/performance.md
+
+N ?= 5000
+simulate: $(VENV)/.test
+	@$(BIN)/python -m tools.simulate --histories $(N)
+
+bench-batches: servers $(VENV)/.test
+	@$(BIN)/python -m tools.bench_batches --write docs/performance.md
 
 servers:
 	@bash tools/servers.sh

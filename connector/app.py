@@ -29,6 +29,7 @@ from connector.reconcile.diagnose import PastEvent
 from connector.reconcile.find_others import find_account, find_open
 from connector.reconcile.find_person import find, find_one
 from connector.reconcile.guard import addition_objections, enable_objections, guard
+from connector.reconcile.holds import refuse_before_rollover
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import (
     ChangeKind,
@@ -202,9 +203,11 @@ class Connector:
         """Leave report mode (or go back to it), by a named person."""
         self.journal.set_setting(GO_LIVE, "no" if back else "yes", self.operator)
 
-    def rollover_complete(self) -> None:
-        """Declare the rollover complete: rows held by it are free from the next run on."""
-        self.journal.set_setting(ROLLOVER_COMPLETE, self.today().isoformat(), self.operator)
+    def rollover_complete(self, as_of: date | None = None) -> None:
+        """Declare the rollover complete: rows held by it are free from now on. Raises NotAllowed before it began."""
+        day = as_of or self.today()
+        refuse_before_rollover(self.config.rules, day)
+        self.journal.set_setting(ROLLOVER_COMPLETE, day.isoformat(), self.operator)
 
     def backlog(self, as_of: date | None, size: int = 0) -> tuple[Judgement, tuple[Plan, ...]]:
         """Cut the plan into parts by reason, each guarded; as many rows in one as a limit lets through unless told."""

@@ -23,9 +23,9 @@ import ldap3
 from connector.adapters.redis_sessions import RedisSessionStore, RedisSettings
 from connector.adapters.sql_portal import SqlPortal
 from connector.adapters.sql_portal_settings import SqlPortalSettings
-from connector.interfaces import AdminSystem, Secret, Site
+from connector.interfaces import Secret, Site
 from connector.ldap.directory import LdapDirectory
-from connector.model import EndSessions, LegKind, Outcome, Reason
+from connector.model import EndSessions, Finding, LegKind, Outcome, PeopleReading, Reason
 from connector.reconcile.apply import Applier, Pace
 from connector.reconcile.journal import Journal
 from connector.reconcile.plan_values import Evidence, PlannedLeg, Revocation
@@ -132,7 +132,6 @@ class Scene:
     @property
     def targets(self) -> Targets:
         """All three."""
-        # The rows are given: nobody asks an admin system for them.
         return Targets(_NoPeople(), {"engage": self.portal}, {"main": self.directory}, {"web": self.store})
 
     def rows(self) -> tuple[Revocation, ...]:
@@ -150,8 +149,17 @@ class Scene:
         return tuple(rows)
 
 
-class _NoPeople(AdminSystem):
-    pass
+class _NoPeople:
+    """An admin system that is never asked: the rows are given."""
+
+    def read_all(self) -> PeopleReading:
+        raise NotImplementedError
+
+    def check(self) -> tuple[Finding, ...]:
+        return ()
+
+    def disconnect(self) -> None:
+        return
 
 
 def _row(person_id: str, code: str, username: str, legs: tuple[PlannedLeg, ...]) -> Revocation:

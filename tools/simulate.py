@@ -97,7 +97,7 @@ def show_many(tally: Tally) -> int:
     for seed, broken in sorted(tally.failed.items()):
         print(f"seed {seed}: {broken[0]}" + (f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""))
         print(f"  replay: {replay_line(seed)}")
-    for group in ("fault", "boundary", "others", "act"):
+    for group in ("fault", "boundary", "others", "act", "effect"):
         print(f"{group}:")
         found = {key.partition(":")[2]: n for key, n in tally.counts.items() if key.startswith(f"{group}:")}
         for name, number in sorted(found.items(), key=lambda item: (-item[1], item[0])):

@@ -215,6 +215,6 @@ def rollover() -> None:
 def complete(call: Call) -> None:
     """Declare the rollover complete: rows that waited for it are free from the next run on."""
     with call.connector() as connector:
-        connector.rollover_complete()
+        connector.rollover_complete(call.as_of)
     said = ("The rollover is declared complete. See what is ready now: connector plan",)
     call.said(*said, rollover_complete=True)

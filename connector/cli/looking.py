@@ -68,8 +68,7 @@ def status(call: Call, everybody: bool, wanted: str | None) -> None:
     chosen.sort(key=lambda d: _rank(d, rows.get(d.identity.key)))
     documents = [identity_document(d, rows) for d in chosen]
     text = _status_text(judgement, chosen, documents) + _due_parts(due) if call.is_text else []
-    document = status_document(judgement, documents) | {"authority": [text for text, _ in due.sentences()]}
-    call.answer(document, status_rows(documents), text)
+    call.answer(status_document(judgement, documents), status_rows(documents), text)
 
 
 def _due_parts(due: Due) -> Parts:

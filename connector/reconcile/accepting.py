@@ -101,9 +101,9 @@ class Accepting:
 
 
 def usernames_of(decisions: Decisions) -> dict[tuple[str, str], str]:
-    """Give whose username each is, by portal; an account's name counts where no member has it. Shared ones are left out.
+    """Give whose username each is, by portal; an account's name counts where no member has it.
 
-    Only names under which a session may live are given: those of people.
+    A name that two people share is nobody's.
     """
     members: dict[tuple[str, str], str] = {}
     accounts: dict[tuple[str, str], str] = {}

@@ -152,9 +152,11 @@ class Due:
 def due_sentence(termination: StoredTermination, now: datetime) -> str:
     """Say that a countersignature is due, or overdue."""
     state = "OVERDUE since" if termination.is_overdue(now) else "due until"
+    number = termination.number
+    unfinished = "" if termination.finished_at else f" It is going, or was interrupted: connector certificate {number}"
     return (
-        f"Urgent termination {termination.number} of {termination.label}, ordered by {clean(termination.operator)}: "
-        f"countersignature {state} {moment(termination.due_at)}."
+        f"Urgent termination {number} of {termination.label}, ordered by {clean(termination.operator)}: "
+        f"countersignature {state} {moment(termination.due_at)}.{unfinished}"
     )
 
 

@@ -89,9 +89,9 @@ def certificate(
     discreet: bool,
 ) -> Certificate:
     """Make the certificate of an order from what the journal has of it; `discreet` outside the authority role."""
-    ours = [r for r in reversed(list(revocations)) if _is_ordered(r, termination)]
+    ours = _doors_of(termination, revocations)
     labels = {record.key: record.label for record in termination.records}
-    doors = [_door(r, leg, labels, zone, discreet) for r in ours for leg in r.legs]
+    doors = [_door(r, leg, labels, zone, discreet) for r, leg in ours]
     signature = termination.signature
     return Certificate(
         termination.number,
@@ -112,31 +112,53 @@ def certificate(
     )
 
 
-def _is_ordered(revocation: StoredRevocation, termination: StoredTermination) -> bool:
-    """Say whether a revocation belongs to the order: the first of each record that it, or its requester, intended."""
+def _doors_of(
+    termination: StoredTermination, revocations: Iterable[StoredRevocation]
+) -> list[tuple[StoredRevocation, StoredLeg]]:
+    """Give every leg of these records that was not at its end when the order came, oldest first.
+
+    What somebody opened again later, and closed again after that, is no longer this order's. A leg that another one
+    stands in for (a second try, a target that could not be read at first) is left out.
+    """
     keys = {record.key for record in termination.records}
-    same = revocation.row.key in keys and revocation.operator == termination.operator
-    began = revocation.intended_at >= termination.commanded_at
-    in_time = termination.finished_at is None or revocation.intended_at <= termination.finished_at
-    return same and began and in_time and revocation.direction is Direction.CLOSE
+    mine = sorted((r for r in revocations if r.row.key in keys), key=lambda r: r.revocation_id)
+    opened = [r.intended_at for r in mine if r.direction is Direction.OPEN and r.intended_at > termination.commanded_at]
+    until = min(opened, default=None)
+    legs = [
+        (r, leg)
+        for r in mine
+        if r.direction is Direction.CLOSE and (until is None or r.intended_at < until)
+        for leg in r.legs
+        if leg.finished_at is None or leg.finished_at >= termination.commanded_at
+    ]
+    return [(r, leg) for place, (r, leg) in enumerate(legs) if not _stood_in_for(r, leg, legs[place + 1 :])]
 
 
-def _why(termination: StoredTermination, ours: Sequence[StoredRevocation], discreet: bool) -> str:
+def _stood_in_for(
+    revocation: StoredRevocation, leg: StoredLeg, later: Iterable[tuple[StoredRevocation, StoredLeg]]
+) -> bool:
+    planned = leg.planned
+    return leg.state is LegState.CALLED_OFF and any(
+        r.row.key == revocation.row.key
+        and (other.planned.kind, other.planned.target) == (planned.kind, planned.target)
+        and (planned.unread or other.planned.subject == planned.subject)
+        for r, other in later
+    )
+
+
+def _why(termination: StoredTermination, ours: Sequence[tuple[StoredRevocation, StoredLeg]], discreet: bool) -> str:
     if discreet:
         return ACCESS_ENDED
-    reasons = dict.fromkeys(word for r in ours for word in reason_words(r.row.reasons, discreet=False))
+    reasons = dict.fromkeys(word for r, _ in ours for word in reason_words(r.row.reasons, discreet=False))
     return f"{clean(termination.reason)}{f' ({listed(list(reasons))})' if reasons else ''}"
 
 
-def _last_session(termination: StoredTermination, ours: Iterable[StoredRevocation]) -> datetime | None:
+def _last_session(
+    termination: StoredTermination, ours: Iterable[tuple[StoredRevocation, StoredLeg]]
+) -> datetime | None:
     """Give when the last session was dead: as seen, or for what ended later, when that was proven."""
-    finished = termination.finished_at
-    ended = [
-        leg.finished_at
-        for r in ours
-        for leg in r.legs
-        if leg.planned.kind is LegKind.SESSIONS and leg.ended and leg.finished_at
-    ]
+    finished, sessions = termination.finished_at, LegKind.SESSIONS
+    ended = [leg.finished_at for _, leg in ours if leg.planned.kind is sessions and leg.ended and leg.finished_at]
     later = [at for at in ended if finished is None or at > finished]
     seen = [termination.last_session_at] if termination.last_session_at else []
     return max([*later, *seen], default=None)
@@ -184,8 +206,8 @@ def certificate_title(made: Certificate) -> str:
 def _state(made: Certificate) -> str:
     if made.open:
         return f"{made.open} still open"
-    if made.interrupted:
-        return "interrupted"
+    if made.interrupted and not made.doors:
+        return "not finished"
     return f"closed, but for {counted(made.left, 'door')}" if made.left else "closed"
 
 
@@ -196,12 +218,17 @@ def facts(made: Certificate) -> tuple[tuple[str, str], ...]:
         ("Records", listed(made.records)),
         ("Ordered by", f"{made.ordered_by}, {_to_the_second(made.ordered_at)}"),
         ("Why", made.why),
-        ("Last session at", _to_the_second(made.last_session_at) or "no live session was found"),
+        ("Last session at", _to_the_second(made.last_session_at) or _no_session(made)),
         ("Seconds", _seconds(made)),
         ("Effective by", moment(made.effective_by) or _effective(made)),
         ("Countersigned by", made.signature.sentence if made.signature else f"due until {moment(made.due_at)}"),
         ("Audit head", made.audit_head),
     )
+
+
+def _no_session(made: Certificate) -> str:
+    # What was ended and not written down before it was cut off is not known: never say that there was nothing.
+    return "not known: it is going, or was interrupted" if made.interrupted else "no live session was found"
 
 
 def _to_the_second(at: datetime | None) -> str:
@@ -210,14 +237,14 @@ def _to_the_second(at: datetime | None) -> str:
 
 def _seconds(made: Certificate) -> str:
     if made.seconds is None:
-        return "nothing had to be closed" if not made.open else "nothing is closed yet"
+        return "nothing is closed yet" if made.open or made.interrupted else "nothing had to be closed"
     so_far = f", so far: {counted(made.open, 'door')} still open" if made.open else ""
     return f"{made.seconds:.1f} from the command to the last closed door and the last dead session{so_far}"
 
 
 def _effective(made: Certificate) -> str:
-    if made.interrupted:
-        return "not known: it was cut off. To finish it: connector resume"
+    if made.interrupted and (made.open or not made.doors):
+        return "not known: it is going, or was interrupted. To finish it: type it again, or connector resume"
     return "not yet: see what is open" if made.open else "now"
 
 

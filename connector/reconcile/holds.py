@@ -6,10 +6,11 @@ leg.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
+from connector.errors import NotAllowed
 from connector.model import URGENT, Account, Hold, MatchLevel, Reason, Status
-from connector.policy import Policy
+from connector.policy import Policy, Rules
 from connector.reconcile.claims import Claims
 from connector.reconcile.correlate import Identity
 from connector.reconcile.doors import Scene
@@ -163,6 +164,15 @@ def in_rollover(school: School, memory: Memory) -> bool:
     """Say whether a rollover window has begun and nobody has declared it complete."""
     begins = school.rules.rollover_from
     return begins is not None and school.as_of >= begins and not memory.rollover_complete
+
+
+def refuse_before_rollover(rules: Rules, day: date) -> None:
+    """Raise NotAllowed where a rollover is declared complete before its window began: it would not count for it."""
+    if rules.rollover_from is not None and day < rules.rollover_from:
+        raise NotAllowed(
+            f"The rollover window begins on {rules.rollover_from}; on {day} nothing waits for it yet.",
+            "Declare it complete when the admin system is rolled over: connector rollover complete",
+        )
 
 
 def policy_of(case: Case, scene: Scene) -> Policy:

@@ -16,7 +16,7 @@ from connector.errors import JournalError
 WAIT_SECONDS = 30
 """How long a writer waits for another before it gives up."""
 
-# A cache and a log for a batch of thousands: pages that are written by every transaction reach the file once in a while.
+# A cache and a log for a batch of thousands: a page that every transaction writes reaches the file once in a while.
 _SQLITE = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536", "wal_autocheckpoint=4000")
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -145,7 +145,7 @@ class Legs:
         with self._store.writing() as writing:
             found = [open_leg(row) for row in writing.conn.execute(LEG_JOIN.where(_open_of(which)))]
             if not found:
-                raise UnknownPerson(f"Nothing is open for {which}.", "See what is: connector status")
+                raise UnknownPerson(f"Nothing is open for {which}.", "See what is: connector resume --dry-run")
             require_unclaimed(writing, {leg.key for leg in found})
             call_off(writing, found, operator, f"abandoned by {operator}: {reason}")
         return len(found)
@@ -280,7 +280,7 @@ def settle(writing: Writing, revocation_ids: Iterable[int]) -> None:
     states: dict[int, set[str]] = {number: set() for number in revocation_ids}
     for part in parts(sorted(states)):
         query = select(legs.c.revocation_id, legs.c.state).where(legs.c.revocation_id.in_(part))
-        for number, state in writing.conn.execute(query).tuples().all():
+        for number, state in writing.conn.execute(query).all():
             states[number].add(state)
     ended = [number for number, found in states.items() if found.issubset(_FINAL)]
     done = {number for number in ended if not states[number].isdisjoint(_PROVEN)}
@@ -310,7 +310,7 @@ def _states(conn: Connection, leg_ids: Sequence[int]) -> dict[int, str]:
     found: dict[int, str] = {}
     for part in parts(leg_ids):
         rows = conn.execute(select(table.c.id, table.c.state).where(table.c.id.in_(part)))
-        found.update(dict(rows.tuples().all()))
+        found.update({number: state for number, state in rows.all()})  # noqa: C416 - rows are no pairs to a type checker
     return found
 
 

@@ -157,7 +157,7 @@ def remember_users(writing: Writing, users: Mapping[tuple[str, str], str]) -> in
     query = select(table.c.portal, table.c.username, table.c.person_id)
     known: dict[tuple[str, str], str] = {}
     for part in parts(sorted({username for _, username in users})):
-        found = writing.conn.execute(query.where(table.c.username.in_(part))).tuples().all()
+        found = writing.conn.execute(query.where(table.c.username.in_(part))).all()
         known.update({(portal, username): person_id for portal, username, person_id in found})
     rows = [
         {"portal": portal, "username": username, "person_id": person_id, "seen_at": writing.now}

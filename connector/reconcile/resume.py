@@ -13,6 +13,7 @@ from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decision, Decisions
 from connector.reconcile.doors import Scene, account_is_needed, member_is_closed, session_users
 from connector.reconcile.journal_values import ChangeKind, Direction, OpenChange, OpenLeg
+from connector.reconcile.plan_values import PlannedLeg
 from connector.reconcile.snapshot import Snapshot
 from connector.reconcile.text import fold
 

@@ -23,4 +23,6 @@ def trial(look: Callable[[], Plan], standing: Callable[[Plan], tuple[Objection, 
     waiting = len(plan.revocations) - applied
     said = f"A run now has {applied:,} to revoke, {len(plan.additions):,} to add, {waiting:,} waiting for a person"
     stopped = [objection.label for objection in standing(plan)]
-    return Finding(Level.OK, _SUBJECT, f"{said}; stopped by {listed(stopped)}." if stopped else f"{said}.")
+    if stopped:
+        return Finding(Level.WARNING, _SUBJECT, f"{said}; it is stopped by {listed(stopped)}.", "connector plan")
+    return Finding(Level.OK, _SUBJECT, f"{said}.")

@@ -212,7 +212,8 @@ def test_a_day_at_the_end_of_the_calendar_is_refused_with_a_sentence(closed: Sch
 
 def test_an_older_journal_is_brought_forward_by_name(closed: School) -> None:
     with sqlite3.connect(closed.folder / "journal.sqlite") as database:
-        database.execute("DROP TABLE checkpoints")
+        for table in ("checkpoints", "termination_records", "terminations", "authority_codes", "authority_tries"):
+            database.execute(f"DROP TABLE {table}")
         database.execute("UPDATE alembic_version SET version_num = '0001'")
     database.close()
     refused = closed.typed("history")

@@ -14,7 +14,7 @@ from tests.cli.builders import AS_OF, School, typed
 NAMED = (
     "init check status memberships changes plan show approve release keep block unblock link unlink run revoke restore "
     "resume abandon go-live rollover backlog compare explain family history report operator demo membership audit "
-    "journal"
+    "journal terminate authorise certificate authority"
 )
 NAMED_BELOW = {
     "rollover": "complete",
@@ -23,6 +23,7 @@ NAMED_BELOW = {
     "audit": "verify export seal",
     "report": "audit",
     "journal": "migrate",
+    "authority": "code print-codes acknowledge",
 }
 
 

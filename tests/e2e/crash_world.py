@@ -156,7 +156,7 @@ class CrashWorld:
         """Give whose each session is."""
         with self.scene.sessions.database.server.client(self.scene.sessions.database.number) as client:
             keys = list(client.scan_iter("sess:*"))
-            values: list[Any] = client.mget(keys) if keys else []  # type: ignore[assignment] # redis types both its clients as one
+            values: list[Any] = client.mget(keys) if keys else []
         return {key.decode(): json.loads(value)["user"]["name"] for key, value in zip(keys, values, strict=True)}
 
 

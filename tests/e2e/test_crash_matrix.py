@@ -75,7 +75,7 @@ def test_a_process_killed_at_a_boundary_leaves_nothing_that_is_not_closed_by_the
 ) -> None:
     family, connector = Family(number), world.scene.connector
     world.leaves(family)
-    closing = family.leavers
+    closing: tuple[str, ...] = family.leavers
     if boundary in CALLED_OFF:
         called_off_later(world, family)
         closing = family.leavers[:1]

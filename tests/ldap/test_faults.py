@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from connector.errors import SourceError, TargetUnreachable
-from connector.ldap.connection import Result
 from connector.ldap.directory import LdapDirectory
+from connector.ldap.modify import Result
 from connector.ldap.reader import ConnectionLost
 from connector.model import Account, CloseAccount, LegState
 from tests.ldap.builders import openldap_settings, people_ldif, site
@@ -54,7 +54,7 @@ def on_modify(directory: LdapDirectory, change: Callable[[Modify, tuple[Any, ...
     called: list[str] = []
 
     def changed(*arguments: Any) -> Result:
-        called.append(arguments[0])
+        called.append(arguments[0].dn)
         return change(modify, arguments)
 
     connection.modify = changed
@@ -129,7 +129,7 @@ def test_an_answer_that_is_lost_is_looked_up_not_asked_for_again(directory: Ldap
     outcomes = directory.close(items)
 
     assert [outcome.state for outcome in outcomes] == [LegState.CLOSED] * 3
-    assert sorted(change.dn for change in called) == sorted({item.before.dn for item in items})
+    assert sorted(called) == sorted({item.before.dn for item in items})
     assert states(directory, items) == {LOCKED}
 
 

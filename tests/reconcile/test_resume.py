@@ -130,6 +130,17 @@ def test_an_account_that_was_given_to_somebody_entitled_is_not_closed_where_its_
     assert nights.account("ok0").enabled
 
 
+def test_a_leg_on_an_account_that_left_the_managed_ous_is_called_off_and_the_rest_ends(tmp_path: Path) -> None:
+    nights = stuck(tmp_path, "ad")
+    nights.edit_account("ok0", managed=False, dn="CN=ok0,OU=Elsewhere")
+
+    result = nights.run()
+
+    assert "managed OUs" in whys(nights)["ad"]
+    assert (result.exit_code, nights.open_states()) == (0, {})
+    assert nights.account("ok0").enabled
+
+
 def test_sessions_under_a_name_that_is_an_entitled_persons_now_are_left_alone(tmp_path: Path) -> None:
     nights = stuck(tmp_path, "web")
     nights.edit_account("ok0", username="old")

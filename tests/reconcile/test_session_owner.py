@@ -1,13 +1,16 @@
 """Whose a session is, and which sessions a revocation ends."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from connector.model import LegKind, SessionKey, Status
 from connector.policy import OnMismatch, PortalRules, SignIn, Strategy
+from connector.reconcile.accepting import usernames_of
 from connector.reconcile.plan_values import PlannedLeg
 from tests.reconcile.build import ALUMNI, ENGAGE, FACULTY, YESTERDAY, Judged, SchoolBuilder, guid, school
+from tests.reconcile.nights import settled
 
 SHOP = PortalRules("shop", Strategy.MANUAL, on_mismatch=OnMismatch.REPORT, sign_in=SignIn.PASSWORD)
 
@@ -225,3 +228,41 @@ def test_sessions_are_planned_in_a_store_that_did_not_answer() -> None:
 
 def test_the_portal_that_all_of_this_is_about_signs_in_through_the_directory() -> None:
     assert ENGAGE.sign_in is SignIn.DIRECTORY
+
+
+def test_closing_nothing_but_an_account_ends_no_session_of_a_portal_that_goes_on() -> None:
+    club = replace(
+        SHOP, name="club", strategy=Strategy.SECURITY_ROLES, roles=("Parent",), on_mismatch=OnMismatch.REVOKE
+    )
+    one = school().portal(club).store("app", SessionKey.PERSON_ID)
+    one.student(left=YESTERDAY).contact().account().role(role="Parent").member(portal="club", username="club-p1")
+    one.session(portal="club", store="app", user="p1")
+
+    judged = one.judge()
+
+    assert [leg.kind for leg in judged.legs()] == [LegKind.DIRECTORY]
+
+
+# --- what the journal remembers -----------------------------------------------------------------------------------
+
+
+def test_a_session_under_a_name_that_was_changed_before_the_person_left_is_ended(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(2))
+    nights.edit_account("ok0", username="renamed")
+    nights.edit_member("ok0", username="renamed")
+    nights.school.leave("ok0")
+
+    nights.run()
+
+    assert nights.sessions("ok0") == 0
+    assert nights.sessions("ok1") == 1
+
+
+def test_a_name_that_two_people_share_is_remembered_for_nobody() -> None:
+    decisions = school().family("p1").family("p2").member("p1", "alumni", username="up2").portal(ALUMNI)
+    decisions.member("p2", "alumni", username="up2")
+
+    found = usernames_of(decisions.judge().decisions)
+
+    assert ("alumni", "up2") not in found
+    assert found["engage", "up2"] == "p2"

@@ -1,10 +1,10 @@
-"""What an instance of the connector is asked to do in a history: each act as the front ends do it, with the same parts."""
+"""What an instance is asked to do in a history: each act as the front ends do it, made of the same parts."""
 
 from collections.abc import Callable
 
 from connector.reconcile.apply import Applier
-from connector.reconcile.judge import Judgement
 from connector.reconcile.journal_values import Direction
+from connector.reconcile.judge import Judgement
 from connector.reconcile.memory import Block
 from connector.reconcile.plan_values import Revocation
 from connector.reconcile.restoring import plan_restore
@@ -58,9 +58,7 @@ def terminate(person: str) -> Act:
             return "somebody else holds the claim"
         block = Block(person, who.name, "asked for")
         legs = who.journal.intend(None, "", (row,), who.name, blocks=(block,), claims=claims)
-        applier = Applier(
-            who.journal, who.targets, None, PACE, sleep=who.sleep, reached=who.reached, claims=claims
-        )
+        applier = Applier(who.journal, who.targets, None, PACE, sleep=who.sleep, reached=who.reached, claims=claims)
         left = applier.drive(legs)
         who.journal.release_claims(applier.holding.claims)
         return f"terminated, {len(left)} legs open"

@@ -86,7 +86,7 @@ def _sweep_before_the_doors() -> Patch:
 
 def _forget_blocks() -> Patch:
     """Decide as if nobody were blocked."""
-    true = judge.judge
+    true: Any = judge.judge
 
     def forgetful(*given: Any) -> Any:
         past = given[4]
@@ -134,4 +134,3 @@ def breaking(name: str) -> Iterator[None]:
     where, what, instead = BROKEN[name]()
     with patch.object(where, what, instead):
         yield
-

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
+from connector.errors import JournalError
 from connector.model import EndSessions, Session
 from connector.reconcile.apply import Pace
 from connector.reconcile.boundaries import Boundary
@@ -38,13 +39,14 @@ class Script:
     """What happens to an instance during one act, by the number of its step.
 
     `crash_at` a step; `crash_on` at the Nth passage of a boundary; `pause_at` steps it lets somebody else go on;
-    `meanwhile` what others do then; `refuse_at`: the journal refuses the Nth write.
+    `meanwhile` what others do then; from `refuse_from` on the journal refuses every transaction, as on a full disk.
     """
 
     crash_at: int = 0
     crash_on: tuple[Boundary, int] | None = None
     pause_at: frozenset[int] = frozenset()
     meanwhile: Mapping[int, Callable[[], None]] = field(default_factory=dict)
+    refuse_from: int = 0
 
 
 class Instance:
@@ -111,6 +113,10 @@ class Instance:
         self.steps += 1
         if self.steps == self.script.crash_at:
             self._die("in a transaction")
+        if self.script.refuse_from and self.steps >= self.script.refuse_from:
+            self.world.trace.count("fault:journal refused")
+            self.world.say(self.name, "the journal takes nothing")
+            raise JournalError("The journal takes nothing: the disk is full.")
         return self.world.tick()
 
     def _alive(self) -> None:
@@ -154,7 +160,7 @@ class Instance:
             self.begun = begin(*arguments, **others)
             return self.begun
 
-        self.journal.begin_run = begun  # type: ignore[method-assign] # a spy on one verb
+        self.journal.begin_run = begun
 
 
 def engine_at(path: Path) -> Engine:

@@ -54,7 +54,7 @@ def _lives(row: Account | Member) -> bool:
     return row.enabled if isinstance(row, Account) else row.enabled or row.credential_lives
 
 
-# --- the admin system -------------------------------------------------------------------------------------------------
+# --- the admin system -----------------------------------------------------------------------------------------------
 
 
 def leave(o: Others) -> str:
@@ -66,7 +66,19 @@ def leave(o: Others) -> str:
 
 def come_back(o: Others) -> str:
     """The source is corrected: the child never left. Once for each, or the next closing waits as oscillating."""
-    person = o.rng.choice([*LEAVERS, STAFF])
+    return _let_back(o, o.rng.choice([*LEAVERS, STAFF]))
+
+
+def let_back(person: str) -> Deed:
+    """Correct the source for one person."""
+
+    def come_back(o: Others) -> str:
+        return _let_back(o, person)
+
+    return come_back
+
+
+def _let_back(o: Others, person: str) -> str:
     gone = {e.student_id for e in o.world.school.enrolments if e.exit_date}
     if f"s-{person}" not in gone or person in o.world.returned:
         return ""
@@ -78,7 +90,9 @@ def come_back(o: Others) -> str:
 def court_order(o: Others) -> str:
     """A relationship is restricted."""
     person, school = o.rng.choice([*LEAVERS]), o.world.school
-    school.relationships[:] = [replace(r, restricted=r.restricted or r.contact_id == person) for r in school.relationships]
+    school.relationships[:] = [
+        replace(r, restricted=r.restricted or r.contact_id == person) for r in school.relationships
+    ]
     return f"{person} is restricted"
 
 
@@ -101,7 +115,7 @@ def gain_role(o: Others) -> str:
     return f"{person} gains the role Parent"
 
 
-# --- accounts and members ---------------------------------------------------------------------------------------------
+# --- accounts and members -------------------------------------------------------------------------------------------
 
 
 def enable_account(o: Others) -> str:
@@ -205,7 +219,7 @@ def name_on_wrong_record(o: Others) -> str:
     return f"types uok0 on the record of {member.person_id}"
 
 
-# --- sessions -----------------------------------------------------------------------------------------------------------
+# --- sessions ---------------------------------------------------------------------------------------------------------
 
 
 def log_in(o: Others) -> str:

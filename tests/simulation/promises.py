@@ -1,4 +1,4 @@
-"""What must hold in every history, judged from outside: by the journal's committed rows and the true state of the world.
+"""What must hold in every history, judged from outside: by the journal's committed rows and the true state of all.
 
 Each check reads the database over a connection of its own, so that only what is durable counts. It asks nothing of the
 code under test but the audit chain's own verification.
@@ -47,7 +47,7 @@ class Promises:
         self.broken.append(what)
         self.world.say("!!!", what)
 
-    # --- at the moment of a request or an effect ----------------------------------------------------------------------
+    # --- at the moment of a request or an effect --------------------------------------------------------------------
 
     def on_request(self, who: "Instance", target: str) -> None:
         """Without its lease an instance sends nothing, but for one request that was under way when it was paused."""
@@ -72,6 +72,8 @@ class Promises:
         asked = [leg for leg in self._legs(door) if leg["direction"] == direction.value and leg["attempts"]]
         asked += self._changes(door, opening=opening)
         what = f"{'opened' if opening else 'closed'} {' '.join(door)}"
+        by = asked[0]["direction"] if asked else "nobody"
+        self.world.trace.count(f"effect:{door[0]} {'opened' if opening else 'closed'} by {by}")
         if not asked:
             self.breaks(f"{who.name} {what} without a durable intent")
             return
@@ -131,11 +133,11 @@ class Promises:
         query = "SELECT 1 FROM blocks WHERE person_id = ? AND made_at <= ? AND (lifted_at IS NULL OR lifted_at > ?)"
         return self._one(query, person, _text(end), _text(begin or end)) is not None
 
-    # --- after an act ---------------------------------------------------------------------------------------------------
+    # --- after an act -------------------------------------------------------------------------------------------------
 
     def after_act(self) -> None:
         """Judge what the journal newly says is done."""
-        for leg in self._all(f"{_LEGS} WHERE l.finished_at IS NOT NULL"):  # noqa: S608 - a constant
+        for leg in self._all(f"{_LEGS} WHERE l.finished_at IS NOT NULL"):
             if leg["id"] not in self._reported:
                 self._reported.add(leg["id"])
                 if leg["state"] in _PROVEN:
@@ -154,7 +156,7 @@ class Promises:
         door, planned = (leg["kind"], leg["target"], leg["subject"]), json.loads(leg["planned"])
         begin, end = _time(leg["intended_at"]), _time(leg["finished_at"])
         if leg["direction"] == Direction.OPEN.value:
-            done = self.world.was(door, lambda s: _is_open(s), begin, end)
+            done = self.world.was(door, _is_open, begin, end)
         else:
             done = self.world.was(door, lambda s: _is_closed(s, planned), begin, end)
         if not done:
@@ -187,7 +189,7 @@ class Promises:
         entitled = ("entitled", person, session.portal) in world.since
         return session.user not in self.reassigned and not (entitled and not self._blocked(person, begin, world.now))
 
-    # --- at the end -----------------------------------------------------------------------------------------------------
+    # --- at the end ---------------------------------------------------------------------------------------------------
 
     def unfinished(self) -> list[str]:
         """Say what is still open once everything is quiet: in the journal, or in the world."""
@@ -196,7 +198,7 @@ class Promises:
     def open(self) -> list[str]:
         """Say what the journal holds open."""
         states = ", ".join(f"'{state}'" for state in sorted(_FINAL))
-        query = f"{_LEGS} WHERE l.state NOT IN ({states})"  # noqa: S608 - constants
+        query = f"{_LEGS} WHERE l.state NOT IN ({states})"
         found = [f"leg {r['id']} {r['kind']} {r['target']} {r['subject']}: {r['state']}" for r in self._all(query)]
         changes = self._all(f"SELECT * FROM changes WHERE state NOT IN ({states})")  # noqa: S608 - constants
         found += [f"change {r['id']} {r['kind']} {r['portal']} {r['person_id']}: {r['state']}" for r in changes]
@@ -216,10 +218,9 @@ class Promises:
             person = owners.get(account.employee_id, "")
             if not any((person, portal) in entitled for portal in DIRECTORY_PORTALS):
                 found.append(f"account {account.username} of {person} is enabled")
-        for session in school.sessions:
-            if (owner_of(session), session.portal) not in entitled and session.user not in self.reassigned:
-                found.append(f"session {session.session_id} in {session.portal} lives")
-        return found
+        sessions = (s for s in school.sessions if s.user not in self.reassigned)
+        lives = [s for s in sessions if (owner_of(s), s.portal) not in entitled]
+        return found + [f"session {session.session_id} in {session.portal} lives" for session in lives]
 
     def at_end(self, who: "Instance") -> None:
         """Judge the whole history: all is closed, no block was lifted by itself, and the audit chain holds."""
@@ -232,10 +233,10 @@ class Promises:
         if not audit.ok:
             self.breaks(audit.sentence)
 
-    # --- the journal, as it is on disk ----------------------------------------------------------------------------------
+    # --- the journal, as it is on disk --------------------------------------------------------------------------------
 
     def _legs(self, door: Door) -> list[sqlite3.Row]:
-        query = f"{_LEGS} WHERE l.kind = ? AND l.target = ? AND l.subject = ? ORDER BY l.id DESC"  # noqa: S608 - a constant
+        query = f"{_LEGS} WHERE l.kind = ? AND l.target = ? AND l.subject = ? ORDER BY l.id DESC"
         return self._all(query, *door)
 
     def _changes(self, door: Door, *, opening: bool) -> list[sqlite3.Row]:

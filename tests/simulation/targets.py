@@ -184,7 +184,7 @@ class SimSessionStore(FakeSessionStore):
         world = self.who.world
         if world.saves_at_end:
             world.saves_at_end -= 1
-            if world.rng.random() < 0.2:  # noqa: PLR2004
+            if world.rng.random() < world.late_share:
                 world.late.extend(ended)
             else:
                 world.under_way.extend((session, world.now) for session in ended)

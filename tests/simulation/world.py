@@ -6,7 +6,7 @@ that changes leaves a line in the trace, and every state of every door is kept w
 
 from collections import Counter
 from collections.abc import Callable
-from copy import deepcopy
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,14 @@ Door = tuple[str, str, str]
 """Kind of leg, target and subject: what one door is called."""
 Fact = tuple[str, ...]
 State = Account | Member | None
+
+
+def copy_of(school: SchoolBuilder) -> SchoolBuilder:
+    """Give a school to change: all that it holds is frozen, so that copies of its lists are enough."""
+    made = copy(school)
+    for name, value in vars(school).items():
+        setattr(made, name, copy(value))
+    return made
 
 
 @dataclass
@@ -41,14 +49,15 @@ class World:
     """Everything outside the connector, and its journal's file."""
 
     def __init__(self, school: SchoolBuilder, journal: Path, rng: Random) -> None:
-        self.school, self.journal, self.rng = deepcopy(school), journal, rng
+        self.school, self.journal, self.rng = copy_of(school), journal, rng
         self.now, self.day = NOW, 0
         self.trace = Trace()
         self.trouble = {name: Trouble() for name in ("ad", *self.school.portals, *self.school.store_keys)}
         self.outages: dict[str, int] = {}
         self.under_way: list[tuple[Session, datetime]] = []  # killed when, and written back when their request ends
         self.late: list[Session] = []  # the same, but only after everything has settled
-        self.saves_at_end = 0
+        self.saves_at_end = 0  # how many more sweeps end sessions that are written back
+        self.late_share = 0.2
         self.timeline: dict[Door, list[tuple[datetime, State]]] = {}
         self.sessions: dict[str, list[tuple[datetime, Session | None]]] = {}
         self.since: dict[Fact, datetime] = {}
@@ -123,7 +132,9 @@ class World:
         school = self.school
         gone = {e.student_id for e in school.enrolments if e.exit_date is not None}
         active = {p for p, person in school.people.items() if person.status is PersonStatus.ACTIVE}
-        parents = {(r.contact_id, "engage") for r in school.relationships if not r.restricted and r.student_id not in gone}
+        parents = {
+            (r.contact_id, "engage") for r in school.relationships if not r.restricted and r.student_id not in gone
+        }
         portals = {"Faculty": "faculty", "Parent": CLUB.name}
         staff = {(g.person_id, portals[g.role]) for g in school.roles if g.ends_on is None}
         return {(person, portal) for person, portal in parents | staff if person in active}
@@ -176,7 +187,9 @@ class World:
         ends = [at for at, _ in states[1:]] + [datetime.max.replace(tzinfo=NOW.tzinfo)]
         if not states or states[0][0] > begin:  # before it was first seen it was not there
             states, ends = [(NOW - timedelta(days=1), None), *states], [states[0][0] if states else ends[-1], *ends]
-        return any(at <= end and until > begin and wanted(state) for (at, state), until in zip(states, ends, strict=True))
+        return any(
+            at <= end and until > begin and wanted(state) for (at, state), until in zip(states, ends, strict=True)
+        )
 
     def held_since(self, fact: Fact, at: datetime | None) -> bool:
         """Say whether something has been true without a break since before a moment."""

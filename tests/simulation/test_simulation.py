@@ -1,0 +1,100 @@
+"""Thousands of histories of a simulated school, with the real journal: after each of them every promise holds.
+
+They are played by `tools.simulate`, in interpreters of their own, so that what fails here fails there under the same
+seed. The number is printed at the end of the test session.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from connector.reconcile.boundaries import Boundary
+from tests.simulation.broken import BROKEN, breaking
+from tests.simulation.history import Stage, play
+from tests.simulation.said import SAID
+from tools.simulate import replay_line
+
+HISTORIES = 5000
+PROCESSES = 2
+ENOUGH_TO_BE_CAUGHT = 400
+
+
+@pytest.fixture(scope="module")
+def figures(pytestconfig: pytest.Config) -> dict[str, Any]:
+    """Play the histories once, and have their number said at the end."""
+    command = [sys.executable, "-m", "tools.simulate", "--json"]
+    command += ["--histories", str(HISTORIES), "--processes", str(PROCESSES)]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    pytestconfig.stash.setdefault(SAID, []).append(f"simulation: {found['sentence']}")
+    return found
+
+
+@pytest.mark.timeout(1200)
+def test_every_promise_holds_in_every_history(figures: dict[str, Any]) -> None:
+    failed = [f"{what[0]}\n    {replay_line(int(seed))}" for seed, what in figures["failed"].items()]
+
+    assert not failed, "\n".join(failed)
+    assert figures["histories"] >= HISTORIES
+
+
+@pytest.mark.timeout(1200)
+def test_every_named_boundary_was_crashed_at(figures: dict[str, Any]) -> None:
+    crashed_at = {name.partition(":")[2] for name in figures["counts"] if name.startswith("boundary:")}
+
+    assert crashed_at == {boundary.value for boundary in Boundary}
+
+
+FAULTS = (
+    "crash",
+    "time-out before",
+    "time-out after",
+    "target down",
+    "target down in a batch",
+    "reading broke off",
+    "session came back",
+    "session came back late",
+    "two at once",
+    "paused",
+    "late request",
+    "journal refused",
+)
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_was_met(figures: dict[str, Any], fault: str) -> None:
+    assert figures["counts"].get(f"fault:{fault}", 0) > 0
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(
+    "effect", ["directory closed by close", "directory opened by open", "credential opened by open"]
+)
+def test_effects_were_judged_in_both_directions(figures: dict[str, Any], effect: str) -> None:
+    assert figures["counts"].get(f"effect:{effect}", 0) > HISTORIES / 500
+
+
+def test_a_seed_plays_the_same_history_again() -> None:
+    stage = Stage()
+
+    first, second = play(7, stage), play(7, stage)
+
+    stage.close()
+    assert first.trace == second.trace
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+def test_a_connector_that_breaks_a_promise_is_caught(name: str) -> None:
+    stage = Stage()
+    with breaking(name):
+        caught = next((seed for seed in range(ENOUGH_TO_BE_CAUGHT) if play(seed, stage).broken), None)
+
+    stage.close()
+    assert caught is not None
