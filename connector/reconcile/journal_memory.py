@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Table, func, insert, literal, or_, select
@@ -187,6 +188,7 @@ def _closed(conn: Connection) -> tuple[frozenset[tuple[str, str]], frozenset[tup
     return accounts, members
 
 
+@cache
 def _last_legs() -> Any:
     legs, revocations = tables.legs, tables.revocations
     address = (legs.c.kind, legs.c.target, legs.c.subject)
@@ -200,6 +202,7 @@ def _last_legs() -> Any:
     return select(ranked).where(ranked.c.place == 1)
 
 
+@cache
 def _last_changes() -> Any:
     table = tables.changes
     address = (table.c.portal, table.c.person_id)
