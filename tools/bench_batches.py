@@ -102,7 +102,9 @@ def bare(place: Place) -> float:
 def _signed_in(place: Place) -> Any:
     """Give ldap3's quickest connection for writes: SYNC, no schema, over verified TLS."""
     server = place.server
-    tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(server.ca_file), valid_names=["localhost", "dc1.lab.test"])  # fmt: skip  # noqa: E501
+    tls = ldap3.Tls(
+        validate=ssl.CERT_REQUIRED, ca_certs_file=str(server.ca_file), valid_names=["localhost", "dc1.lab.test"]
+    )
     where = ldap3.Server(server.host, port=server.port, use_ssl=True, tls=tls, get_info=ldap3.NONE)
     return ldap3.Connection(
         where, server.admin_dn, server.admin_password, auto_bind=ldap3.AUTO_BIND_NO_TLS, client_strategy=ldap3.SYNC,
@@ -217,7 +219,13 @@ class Bench:
         os.environ[_PASSWORD.env] = self.place.server.admin_password
         site = Site(folder, folder, ZoneInfo("UTC"))
         fill_sessions(self.redis, self.place.count)
-        columns = {"person_id": "person_id", "username": "username", "password": "password_hash", "status": "status", "native_id": "id"}  # fmt: skip  # noqa: E501
+        columns = {
+            "person_id": "person_id",
+            "username": "username",
+            "password": "password_hash",
+            "status": "status",
+            "native_id": "id",
+        }
         portal = SqlPortalSettings(fill_portal(self.postgres, self.place.count), "members", columns)
         store = RedisSettings(self.redis.url, "user", key_pattern="sess:*", portal_path="portal", created_path="at")
         return Scene(

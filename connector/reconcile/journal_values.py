@@ -129,7 +129,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An enrolled operator, for what needs four eyes. `totp_secret` is the nonce the seed is made of with the audit key.
+    """An enrolled operator, for what needs four eyes. `totp_secret` is a nonce: the audit key makes the seed of it.
 
     Neither secret is ever logged, audited or shown.
     """

@@ -57,7 +57,7 @@ def made(
 ) -> Report:
     """The report of a run with these legs."""
     sample = sample or harbour()
-    run = RunFacts("12", facts.pop("school", "Harbour"), AS_OF, NOW, NOW, **facts)  # type: ignore[arg-type] # texts all
+    run = RunFacts("12", facts.pop("school", "Harbour"), AS_OF, NOW, NOW, **facts)
     outcomes = Outcomes(legs, stopped=tuple(stopped))
     given = (run, plan_of(sample), outcomes, sample.decided(), history)
     return report(*given, known_holds=known, discreet=discreet)

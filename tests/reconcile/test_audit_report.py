@@ -59,7 +59,7 @@ def test_a_closure_tells_the_days_from_the_last_counting_day_to_proven_closed(tm
     assert (made.exit_day, made.days) == (LONG_AGO, (made.ended.date() - LONG_AGO).days)
     assert made.what == "no-student-at-school"
     assert "account in ad closed" in made.text
-    assert "sessions in web closed (1 session)" in made.text
+    assert "sessions in web closed: 1 session ended" in made.text
     assert (made.by, made.warns) == ("alice@host", False)
 
 
