@@ -173,7 +173,7 @@ class Connector:
     def run(self, as_of: date | None = None, plan_id: str = "", *, dry: bool = False) -> RunResult:
         """Run once. In report mode only an approved plan named by its id is applied."""
         when = as_of or self.today()
-        if plan_id and not self.is_live and not self.journal.approvals(self.journal.plan(plan_id).plan.digest):
+        if plan_id and not self.is_live and not self.journal.standing_approvals(self.journal.plan(plan_id).plan.digest):
             raise NotAllowed(
                 f"The connector is in report mode and plan {plan_id} is not approved.", f"connector approve {plan_id}"
             )

@@ -60,7 +60,7 @@ class Auditing:
         facts = AuditFacts(self.school, first, last, made_at, self.operator, head)
         records = self.journal.period(*bounds(first, last, self.zone))
         plan = judgement.plan
-        waived = (label for approval in self.journal.approvals(plan.digest) for label in approval.waivers)
+        waived = (label for approval in self.journal.standing_approvals(plan.digest) for label in approval.waivers)
         plan = replace(plan, objections=standing_objections(plan, waived))
         return audit_report(facts, records, judgement.decisions, plan, self.zone)
 

@@ -107,7 +107,7 @@ class Journal:
         self.plans = plans.recent
         self.mark_plan = plans.mark
         self.approve = plans.approve
-        self.approvals = plans.approvals
+        self.approvals, self.standing_approvals = plans.approvals, plans.standing_approvals
 
     def _bind_people(self, people: People, register: Register) -> None:
         self.block = people.block

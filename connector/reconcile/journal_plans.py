@@ -9,7 +9,7 @@ import json
 from datetime import UTC
 from typing import Any
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, func, insert, or_, select, update
 
 from connector.errors import PlanError
 from connector.reconcile import journal_tables as tables
@@ -21,6 +21,7 @@ from connector.reconcile.journal_values import Approval, PlanEntry, Run, StoredP
 from connector.reconcile.plan_values import Plan
 
 MADE = "made"
+_APPLIED = "applied"
 
 _ENTRY = tuple(
     tables.plans.c[name] for name in ("plan_id", "digest", "as_of", "created_at", "state", "run_id", "snapshot_id")
@@ -134,6 +135,18 @@ class Plans:
                     "See who could, compare it with a backup, and: connector audit verify",
                 )
         return found
+
+    def standing_approvals(self, digest: str) -> tuple[Approval, ...]:
+        """Give the approvals of one plan that no applied run has used yet.
+
+        A plan without rows is the same plan every night: what was waived in it once must not be waived for ever.
+        """
+        table = tables.runs
+        used = select(func.max(table.c.started_at)).where(table.c.result == _APPLIED).where(table.c.plan_id != "")
+        approvals = self.approvals(digest)
+        with self._store.reading() as conn:
+            last = {a.plan_id: conn.scalar(used.where(table.c.plan_id == a.plan_id)) for a in approvals}
+        return tuple(a for a in approvals if (since := last[a.plan_id]) is None or a.approved_at > since)
 
     def _signature(self, made: Approval) -> str:
         when = made.approved_at.astimezone(UTC).isoformat()

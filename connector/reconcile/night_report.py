@@ -88,7 +88,7 @@ class Reporting:
     def _stopped(self, run: PastRun, plan: Plan) -> tuple[Objection, ...]:
         if run.result == _APPLIED:
             return ()
-        waived = (label for approval in self.journal.approvals(plan.digest) for label in approval.waivers)
+        waived = (label for approval in self.journal.standing_approvals(plan.digest) for label in approval.waivers)
         return standing_objections(plan, waived)
 
     def _closed(self, run: PastRun, *, whole_night: bool) -> list[StoredRevocation]:

@@ -124,7 +124,9 @@ class Running:
 
     def waived(self, plan: Plan) -> frozenset[str]:
         """Give the labels of objections that somebody has waived for exactly this plan."""
-        return frozenset(label for approval in self.journal.approvals(plan.digest) for label in approval.waivers)
+        return frozenset(
+            label for approval in self.journal.standing_approvals(plan.digest) for label in approval.waivers
+        )
 
     def standing(self, plan: Plan) -> tuple[Objection, ...]:
         """Give the objections that stop this plan."""

@@ -1,5 +1,6 @@
 """One nightly run as the school sees it: what stops it, what goes all the same, and what the next night remembers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -576,3 +577,18 @@ def test_the_parts_of_a_backlog_are_applied_one_after_the_other(tmp_path: Path) 
     assert codes == [0, 0]
     assert nights.is_closed("a")
     assert nights.is_closed("b")
+
+
+def test_a_waiver_is_used_up_by_the_run_it_was_given_for(tmp_path: Path) -> None:
+    """A plan without rows is the same plan every night: a court order lifted later is looked at anew."""
+    nights = settled(tmp_path, school().families(9).student().contact(restricted=True))
+    before = nights.school.relationships[-1]
+
+    for night in (1, 2):
+        nights.school.relationships[-1] = replace(before, restricted=False)
+        stopped = nights.run()
+        assert labels(stopped) == ["restriction-lifted"], night
+        nights.approve(stopped, "restriction-lifted")
+        assert nights.run().exit_code == 0
+        nights.school.relationships[-1] = before
+        assert nights.run().exit_code == 0
