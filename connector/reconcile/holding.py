@@ -72,6 +72,6 @@ class Holding:
         if lost:
             raise RunInProgress(
                 f"The claim on {', '.join(sorted(lost)[:3])} has ended or was taken over: nothing more is sent.",
-                "Whoever holds it now reads the target again and decides; what is open: connector status",
+                "Whoever holds it now reads the target again and decides; what is open: connector resume --dry-run",
             )
         return kept
