@@ -157,7 +157,7 @@ def _give_up(journal: Journal, blocks: Sequence[Block]) -> None:
     who = ", ".join(block.person_id for block in blocks) or "This person"
     raise RunInProgress(
         f"{who} is held by a batch that does not end. The block stands; no door was closed yet.",
-        "Type the same again; it starts as soon as that batch ends or its claim runs out. See: connector resume --dry-run",
+        "Type the same again; it starts as soon as that batch ends. What is open: connector resume --dry-run",
     )
 
 
