@@ -19,8 +19,8 @@ from connector.reconcile.boundaries import Boundary
 from tests.simulation.broken import BROKEN, breaking
 from tests.simulation.history import Stage, play
 
-CHUNK = 50
-"""How many histories a process plays before it reports."""
+PARTS = 6
+"""In how many parts each process plays its share: a part begins with making the journals that are copied."""
 
 
 @dataclass
@@ -70,8 +70,9 @@ def play_some(first: int, count: int, broken: str = "") -> Tally:
 def play_many(first: int, count: int, processes: int, broken: str = "") -> Tally:
     """Play consecutive seeds over several processes."""
     began, whole = time.perf_counter(), Tally()
-    starts = range(first, first + count, CHUNK)
-    sizes = [min(CHUNK, first + count - start) for start in starts]
+    part = max(1, -(-count // (processes * PARTS)))
+    starts = range(first, first + count, part)
+    sizes = [min(part, first + count - start) for start in starts]
     with ProcessPoolExecutor(processes) as pool:
         for some in pool.map(play_some, starts, sizes, [broken] * len(sizes)):
             whole.add(some)

@@ -11,10 +11,15 @@ from sqlalchemy import Connection, Dialect, Insert, Update
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
+_MANY = 20
+"""From how many rows on it pays to make the statement ready by ourselves: SQLAlchemy keeps what it has compiled."""
+
 
 def execute_many(conn: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> None:
     """Execute a statement once for each row, all with the same names; none is fine. It may hold no IN list."""
-    if not rows:
+    if len(rows) < _MANY:
+        if rows:
+            conn.execute(statement, list(rows))
         return
     compiled = statement.compile(dialect=conn.dialect, column_keys=list(rows[0]))
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what an insert or update compiles to

@@ -70,17 +70,20 @@ class Store:
         self.audit_key = audit_key
         self.clock: Clock = clock or database_time
         self._writer = engine.execution_options(journal_writes=True)
-        sqlite_reads = engine.dialect.name == "sqlite"
-        self._reader = engine if sqlite_reads else engine.execution_options(isolation_level="REPEATABLE READ")
+        self._on_sqlite = engine.dialect.name == "sqlite"
+        self._reader = engine if self._on_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def writing(self) -> Iterator[Writing]:
         """Open one write transaction; its audit records are chained and written just before it commits."""
         with self.translated("written"), self._writer.begin() as conn:
-            head = conn.execute(_HEAD).one()
+            # On SQLite the transaction began with the lock: the head is read where there is something to chain to it.
+            head = None if self._on_sqlite else conn.execute(_HEAD).one()
             writing = Writing(conn, self.clock(conn))
             yield writing
-            journal_audit.append(conn, self.audit_key, head, writing.now, writing.notes)
+            if writing.notes:
+                head = conn.execute(_HEAD).one() if head is None else head
+                journal_audit.append(conn, self.audit_key, head, writing.now, writing.notes)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

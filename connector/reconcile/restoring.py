@@ -145,6 +145,8 @@ def _moved(leg: StoredLeg, now: Account | Member | None) -> str:
     if isinstance(now, Account) and isinstance(leg.after, Account):
         if now.enabled:
             return f"{where}: is enabled already"
+        if now.protected or not now.managed:
+            return f"{where}: is never written ({now.protected or 'it is outside the managed OUs'})"
         return "" if now.state == leg.after.state else f"{where}: was changed since ({leg.after.state} → {now.state})"
     if isinstance(now, Member) and isinstance(leg.after, Member):
         changed = (now.username, now.status) != (leg.after.username, leg.after.status)

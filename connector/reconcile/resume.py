@@ -77,7 +77,7 @@ def _again(
 ) -> Verdict:
     blocked = leg.person_id is not None and leg.person_id in decisions.school.blocked
     if leg.direction is Direction.OPEN:
-        return _open_again(leg, decisions, blocked=blocked, believed=believed)
+        return _open_again(leg, identity, decisions, blocked=blocked, believed=believed)
     if leg.state is LegState.EFFECTIVE_BY or not (believed or blocked):
         return Leave()
     verdict = _close_again(leg, identity, decisions.scene, blocked=blocked)
@@ -89,7 +89,9 @@ def _again(
     return verdict
 
 
-def _open_again(leg: OpenLeg, decisions: Decisions, *, blocked: bool, believed: bool) -> Verdict:
+def _open_again(
+    leg: OpenLeg, identity: Identity | None, decisions: Decisions, *, blocked: bool, believed: bool
+) -> Verdict:
     """A restore is not finished against a block, nor against a court order without its second operator."""
     if blocked:
         return CallOff("blocked since it was asked for")
@@ -97,6 +99,8 @@ def _open_again(leg: OpenLeg, decisions: Decisions, *, blocked: bool, believed: 
         return Leave()
     if leg.person_id in decisions.school.barred:
         return CallOff("restricted by a court order: restore again with a second operator")
+    if identity is not None and _left_the_managed_part(leg.planned, identity):
+        return CallOff("moved out of the managed OUs, where nothing is written")
     return Drive(leg)
 
 

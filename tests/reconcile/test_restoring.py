@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,17 @@ def test_a_person_gets_account_username_and_status_back_and_no_password(tmp_path
     member = nights.member("ok0")
     assert member is not None
     assert (member.username, member.has_password, member.status) == ("uok0", False, MemberStatus.ENABLED)
+
+
+@pytest.mark.parametrize("why", [{"managed": False}, {"protected": "adminCount=1"}])
+def test_an_account_that_may_not_be_written_any_more_is_not_restored(tmp_path: Path, why: dict[str, Any]) -> None:
+    nights = closed(tmp_path)
+    nights.edit_account("ok0", **why)
+
+    restore = planned(nights, "ok0")
+
+    assert any("is never written" in text for _, text in restore.refused)
+    assert [leg.target for row in restore.rows for leg in row.legs] == ["engage"]
 
 
 def test_a_whole_run_is_restored_and_nothing_else(tmp_path: Path) -> None:

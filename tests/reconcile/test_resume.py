@@ -436,6 +436,16 @@ def test_a_restore_that_failed_is_finished_by_resume(tmp_path: Path) -> None:
     assert nights.account("ok0").enabled
 
 
+def test_a_restore_of_an_account_that_left_the_managed_ous_is_called_off(tmp_path: Path) -> None:
+    nights = half_restored(tmp_path)
+    nights.edit_account("ok0", managed=False)
+
+    nights.resume()
+
+    assert nights.open_legs() == {}
+    assert not nights.account("ok0").enabled
+
+
 def test_a_restore_is_not_finished_against_a_block(tmp_path: Path) -> None:
     nights = half_restored(tmp_path)
     nights.journal.block("ok0", "bob@host", "ordered by the head", None)

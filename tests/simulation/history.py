@@ -37,6 +37,9 @@ _ADDITIONS = [b for b in Boundary if "addition" in b]
 _CALLING_OFF = (Boundary.BEFORE_CALL_OFF, Boundary.CALLED_OFF)
 _RESWEEPS = [b for b in Boundary if "reswe" in b]
 
+_OF_A_NIGHT = {*_ADDITIONS, *_CALLING_OFF, *_RESWEEPS, Boundary.PLAN_KEPT, Boundary.BEFORE_SNAPSHOT}
+_OF_A_NIGHT |= {Boundary.SNAPSHOT_KEPT, Boundary.SNAPSHOT_ACCEPTED, Boundary.PLAN_MARKED}
+
 STEPS = 90
 """About how many steps the busiest act takes: faults are thrown at any of them."""
 
@@ -116,7 +119,7 @@ class History:
         try:
             self._evening()
             self._prepare()
-            for _ in range(self.rng.choice([1, 1, 1, 2, 2, 3])):
+            for _ in range(self.rng.choice([1, 1, 1, 1, 2, 2, 3])):
                 self._act()
                 self._between()
             self._quiet()
@@ -168,7 +171,9 @@ class History:
         closed = sorted({who for kind, _, who in self.world.before_us if kind == LegKind.CREDENTIAL})
         if closed and self.rng.random() < 0.25:
             return self._restore(self.rng.choice(closed))
-        return self.rng.choices(kinds, [55, 10, 8, 8, 4, 3, 3])[0]
+        resuming = 60 if self.promises.open() else 4
+        nights = 90 if self.theme in _OF_A_NIGHT else 35
+        return self.rng.choices(kinds, [nights, resuming, 14, 14, 4, 3, 3])[0]
 
     def _restore(self, person: str) -> Act:
         """Restore somebody who was closed: rightly, or because the admin system was wrong."""
@@ -184,7 +189,7 @@ class History:
         """Let two instances take turns; which is paused when, and how long, is thrown."""
         self.world.trace.count("fault:two at once")
         turns: list[Turn] = []
-        for name, act in (("a", acts.night), ("b", self._choose())):
+        for name, act in (("a", self._choose()), ("b", self._choose())):
             script = self._script()
             script.pause_at = frozenset(self.rng.randrange(1, STEPS) for _ in range(self.rng.choice([1, 2, 3])))
             who = self._instance(name, script)
@@ -285,13 +290,14 @@ class History:
         self._lift_faults()
         world.say("world", "everything is quiet now")
         who = self._instance("a", Script())
-        if not self.promises.unfinished() and not world.late and self.rng.random() < 0.8:
+        if not self.promises.unfinished() and not world.late and self.rng.random() < 0.9:
             self.promises.at_end(who)
             return
+        resumed = bool(self.promises.open()) and self.rng.random() < 0.9
         for number in range(1, QUIET_NIGHTS + 1):
             self._next_day()
             who = self._instance("a", Script())
-            self._do(who, acts.night)
+            self._do(who, acts.resume if resumed and number == 1 else acts.night)
             self.promises.after_act()
             if not self.promises.unfinished():
                 world.trace.count(f"quiet nights:{number}")

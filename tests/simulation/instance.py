@@ -141,8 +141,7 @@ class Instance:
 
     def requests(self, target: str, what: str) -> None:
         """Send one request: what it stands on is looked up in the journal now."""
-        self._alive()
-        self.world.say(self.name, f"    -> {target}: {what}")
+        self.step(f"-> {target}: {what}")
         self.promises.on_request(self, target)
 
     def changed(self, door: Door, before: State, after: State) -> None:
