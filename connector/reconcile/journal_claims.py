@@ -36,6 +36,9 @@ _HELD = select(
     tables.claims.c.epoch,
     (tables.claims.c.expires_at > bindparam("a_now")).label("lives"),
 ).where(tables.claims.c.key.in_(bindparam("a_keys", expanding=True)))
+_NAMED = update(tables.claims).where(tables.claims.c.key.in_(bindparam("a_keys", expanding=True)))
+_END = _NAMED.values(expires_at=bindparam("a_end"))
+_TAKE_OVER = _NAMED.values(owner=bindparam("an_owner"), epoch=tables.claims.c.epoch + 1, expires_at=bindparam("a_end"))
 
 URGENT = "urgent:"
 """How the key of a mark begins: somebody waits for this identity, and goes ahead of every run."""
@@ -200,20 +203,17 @@ def _take(writing: Writing, keys: Sequence[str], owner: str, end: datetime) -> t
     free = [key for key in sorted(set(keys)) if _free(held.get(key), owner)]
     again = [key for key in free if key in held and held[key].lives]
     over = [key for key in free if key in held and not held[key].lives]
-    table = tables.claims
     _write_end(writing, again, end)
     for part in parts(over):
-        taken = update(table).where(table.c.key.in_(part))
-        writing.conn.execute(taken.values(owner=owner, epoch=table.c.epoch + 1, expires_at=end))
+        writing.conn.execute(_TAKE_OVER, {"a_keys": list(part), "an_owner": owner, "a_end": end})
     new = [{"key": key, "owner": owner, "epoch": 1, "expires_at": end} for key in free if key not in held]
-    insert_rows(writing.conn, table, new)
+    insert_rows(writing.conn, tables.claims, new)
     return tuple(Claim(key, owner, _next_epoch(held.get(key)), end) for key in free)
 
 
 def _write_end(writing: Writing, keys: Sequence[str], end: datetime) -> None:
-    table = tables.claims
     for part in parts(keys):
-        writing.conn.execute(update(table).where(table.c.key.in_(part)).values(expires_at=end))
+        writing.conn.execute(_END, {"a_keys": list(part), "a_end": end})
 
 
 def _require_key(held: _Held | None, ours: Claim | None, key: str, *, claimed_only: bool) -> None:

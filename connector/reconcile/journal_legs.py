@@ -28,6 +28,15 @@ from connector.reconcile.plan_values import PlannedLeg, Revocation
 _FINAL = tuple(state.value for state in FINAL)
 _PROVEN = (LegState.CLOSED.value, LegState.ALREADY_CLOSED.value)
 
+# Asked for with every batch: made once, they cost a third of what they do when made each time.
+_THESE = tables.legs.c.id.in_(bindparam("a_legs", expanding=True))
+_STATES = select(tables.legs.c.id, tables.legs.c.state).where(_THESE)
+_TRIED = (
+    update(tables.legs)
+    .where(tables.legs.c.state.not_in(_FINAL), _THESE)
+    .values(attempts=tables.legs.c.attempts + 1, last_tried=bindparam("a_now"))
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Order:
@@ -79,15 +88,12 @@ class Legs:
         Left out is what ended meanwhile, and (called off) what would open a door to somebody blocked since. Raises
         RunInProgress where the legs are no longer ours.
         """
-        table = tables.legs
-        tried = update(table).where(table.c.state.not_in(_FINAL))
         with self._store.writing() as writing:
             fence(writing, run, claims, {leg.key for leg in legs})
             _call_off_blocked(writing, legs, run)
             states = _states(writing.conn, [leg.leg_id for leg in legs])
-            values = {"attempts": table.c.attempts + 1, "last_tried": writing.now}
             for part in parts([leg.leg_id for leg in legs]):
-                writing.conn.execute(tried.where(table.c.id.in_(part)).values(**values))
+                writing.conn.execute(_TRIED, {"a_legs": list(part), "a_now": writing.now})
         return tuple(leg for leg in legs if states.get(leg.leg_id) not in _FINAL)
 
     def still_open(self, legs: Sequence[OpenLeg]) -> tuple[OpenLeg, ...]:
@@ -306,10 +312,9 @@ def _call_off_blocked(writing: Writing, legs: Sequence[OpenLeg], run: Run | None
 
 
 def _states(conn: Connection, leg_ids: Sequence[int]) -> dict[int, str]:
-    table = tables.legs
     found: dict[int, str] = {}
     for part in parts(leg_ids):
-        rows = conn.execute(select(table.c.id, table.c.state).where(table.c.id.in_(part)))
+        rows = conn.execute(_STATES, {"a_legs": list(part)})
         found.update({number: state for number, state in rows.all()})  # noqa: C416 - rows are no pairs to a type checker
     return found
 

@@ -144,6 +144,8 @@ class Plans:
         table = tables.runs
         used = select(func.max(table.c.started_at)).where(table.c.result == _APPLIED).where(table.c.plan_id != "")
         approvals = self.approvals(digest)
+        if not approvals:
+            return ()
         with self._store.reading() as conn:
             last = {a.plan_id: conn.scalar(used.where(table.c.plan_id == a.plan_id)) for a in approvals}
         return tuple(a for a in approvals if (since := last[a.plan_id]) is None or a.approved_at > since)

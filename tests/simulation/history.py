@@ -119,7 +119,7 @@ class History:
         try:
             self._evening()
             self._prepare()
-            for _ in range(self.rng.choice([1, 1, 1, 1, 2, 2, 3])):
+            for _ in range(self.rng.choice([1, 1, 1, 1, 1, 2, 2])):
                 self._act()
                 self._between()
             self._quiet()
@@ -157,7 +157,7 @@ class History:
     def _act(self) -> None:
         """Ask something of one instance, or of two at once."""
         self._throw_faults()
-        if self.rng.random() < 0.25:
+        if self.rng.random() < 0.2:
             self._two_at_once()
         else:
             self._one(self._choose())
