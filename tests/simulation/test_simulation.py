@@ -18,7 +18,8 @@ from tests.simulation.history import Stage, play
 from tests.simulation.said import SAID
 from tools.simulate import replay_line
 
-HISTORIES = 5000
+HISTORIES = 1500
+"""A fixed dose for every change; `make simulate N=…` plays as many as wanted."""
 PROCESSES = 2
 ENOUGH_TO_BE_CAUGHT = 400
 
