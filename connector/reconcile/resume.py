@@ -95,6 +95,8 @@ def _open_again(
     """A restore is not finished against a block, nor against a court order without its second operator."""
     if blocked:
         return CallOff("blocked since it was asked for")
+    if leg.state is LegState.CONFLICT:
+        return CallOff(f"not restored: {leg.detail or 'somebody else changed it meanwhile'}")
     if not believed or not leg.resumable:
         return Leave()
     if leg.person_id in decisions.school.barred:

@@ -436,6 +436,25 @@ def test_a_restore_that_failed_is_finished_by_resume(tmp_path: Path) -> None:
     assert nights.account("ok0").enabled
 
 
+def test_a_restore_that_met_somebody_elses_username_is_called_off_and_says_so(tmp_path: Path) -> None:
+    nights = leaving(tmp_path)
+    nights.run()
+    (closed,) = nights.journal.revocations("ok0")
+    (door,) = [leg for leg in closed.legs if leg.planned.kind is LegKind.CREDENTIAL]
+    row = replace(closed.row, legs=(replace(door.planned, before=door.before),))
+    nights.edit_member("ok0", username="new-name")
+    applier = nights.applier()
+    applier.drive(nights.journal.intend(applier.run, "", [row], "alice@host", direction=Direction.OPEN))
+    nights.journal.end_run(applier.run, "restored", 4)
+    assert nights.open_states() == {("ok0", "engage"): LegState.CONFLICT}
+
+    nights.resume()
+
+    assert nights.open_legs() == {}
+    newest = nights.journal.revocations("ok0")[0]
+    assert [(leg.state, "new-name" in leg.detail) for leg in newest.legs] == [(LegState.CALLED_OFF, True)]
+
+
 def test_a_restore_of_an_account_that_left_the_managed_ous_is_called_off(tmp_path: Path) -> None:
     nights = half_restored(tmp_path)
     nights.edit_account("ok0", managed=False)
