@@ -23,7 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration this version knows."""
 
 NAMES = {

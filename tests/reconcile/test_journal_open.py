@@ -13,7 +13,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import make_url, text
 
 from connector.errors import JournalError
-from connector.reconcile import journal_migrate
+from connector.reconcile import (
+    journal_migrate,
+    journal_scim_tables,
+)
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_engine import open_engine
 from connector.reconcile.journal_tables import HEAD, metadata
@@ -26,6 +29,7 @@ def test_the_migrated_database_and_the_tables_are_equal(journal: Journal) -> Non
     with journal._store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
 
+        assert journal_scim_tables.metadata is metadata
         assert compare_metadata(context, metadata) == []
 
 
