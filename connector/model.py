@@ -3,6 +3,7 @@
 Nothing here reads, writes, logs or knows a clock. Words are those of the design: one word per thing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -214,6 +215,7 @@ class PeopleReading:
 
     `missing` names what the source does not carry at all: a dimension (`relationships`, `enrolments`,
     `security_roles`, `contact_types`) or one column (`relationships.restricted`). Missing is unknown, never *none*.
+    `granted` gives, by person_id, the portals of the people whose admin system is an identity provider.
     """
 
     provenance: Provenance
@@ -223,6 +225,7 @@ class PeopleReading:
     security_roles: tuple[RoleGrant, ...] = ()
     contact_types: tuple[ContactType, ...] = ()
     missing: frozenset[str] = frozenset()
+    granted: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 # --- what the targets say ---------------------------------------------------------------------------------------

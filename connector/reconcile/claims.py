@@ -7,6 +7,7 @@ wider than a match: a weaker level counts here even where a stronger one matched
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from operator import attrgetter
 
 from connector.model import Account, Member
@@ -120,6 +121,12 @@ def _candidates(
     portal: PortalRules, school: School, members_of: Mapping[str, Sequence[Member]]
 ) -> Iterable[tuple[str, Sequence[Member]]]:
     """Give everybody a strategy could say yes to, with their members where those decide: nobody else need be asked."""
+    return chain(_by_strategy(portal, school, members_of), ((person_id, ()) for person_id in school.granted))
+
+
+def _by_strategy(
+    portal: PortalRules, school: School, members_of: Mapping[str, Sequence[Member]]
+) -> Iterable[tuple[str, Sequence[Member]]]:
     match portal.strategy:
         case Strategy.CONTACTS:
             return ((person_id, ()) for person_id in school.relationships)

@@ -86,7 +86,8 @@ def decide(correlation: Correlation, scene: Scene, memory: Memory) -> Decisions:
 
 def is_subject(identity: Identity, scene: Scene) -> bool:
     """Say whether an identity is decided at all."""
-    if identity.key in scene.school.relationships or identity.person_id is None:
+    school = scene.school
+    if identity.key in school.relationships or identity.person_id is None or identity.key in school.granted:
         return True
     if identity.sessions and any(s.portal in scene.governed_names for s in identity.sessions):
         return True

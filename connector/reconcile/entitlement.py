@@ -126,6 +126,11 @@ class PeopleFacts(Protocol):
         """Who holds the deny role in force."""
         ...
 
+    @property
+    def granted(self) -> Mapping[str, frozenset[str]]:
+        """The portals of the people whose admin system is an identity provider, by person_id."""
+        ...
+
     def counting(self, person_id: str) -> bool:
         """Say whether one of the person's relationships counts."""
         ...
@@ -169,6 +174,9 @@ def is_entitled(school: PeopleFacts, portal: PortalRules, person_id: str, member
 
 def _fits(school: PeopleFacts, portal: PortalRules, person_id: str, members: Sequence[Member]) -> bool | None:
     """Say what the strategy alone says of a person; none where it says nothing."""
+    granted = school.granted.get(person_id)
+    if granted is not None and portal.name in granted:
+        return True  # the identity provider is this person's admin system: its word stands for any strategy
     match portal.strategy:
         case Strategy.CONTACTS:
             return school.counting(person_id)
@@ -176,9 +184,9 @@ def _fits(school: PeopleFacts, portal: PortalRules, person_id: str, members: Seq
             return not folded_roles(portal.roles).isdisjoint(school.roles_in_force(person_id))
         case Strategy.CUSTOM:
             words = [m.strategy_match for m in members if m.strategy_match is not None]
-            return any(words) if words else None
+            return any(words) if words else None if granted is None else False
         case Strategy.MANUAL:
-            return None
+            return None if granted is None else False
 
 
 @lru_cache(maxsize=64)

@@ -133,12 +133,19 @@ scim_tokens = Table(
     _at("used_at", nullable=True),
 )
 
-# What the hourly limit counts.
+# Whom a provider took away: what the hourly limit counts, and the driver's work until `done_at`. It outlives the User.
+# `sourced` is whether the provider was this person's admin system; `portal` is empty where everything goes.
 scim_closings = Table(
     "scim_closings",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     _text("client", index=True),
-    _text("person_id"),
+    _text("person_id", index=True),
+    _text("user_id"),
+    _text("code"),
+    _text("name"),
+    _text("portal"),
+    Column("sourced", Boolean, nullable=False),
     _at("at", index=True),
+    _at("done_at", nullable=True, index=True),
 )

@@ -179,8 +179,16 @@ def _closings() -> None:
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("client", sa.Text(), nullable=False),
         sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("portal", sa.Text(), nullable=False),
+        sa.Column("sourced", sa.Boolean(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scim_closings")),
     )
     op.create_index(op.f("ix_scim_closings_at"), "scim_closings", ["at"])
     op.create_index(op.f("ix_scim_closings_client"), "scim_closings", ["client"])
+    op.create_index(op.f("ix_scim_closings_done_at"), "scim_closings", ["done_at"])
+    op.create_index(op.f("ix_scim_closings_person_id"), "scim_closings", ["person_id"])
