@@ -11,6 +11,7 @@ from typing import Self
 from sqlalchemy import update
 
 from connector.errors import JournalError
+from connector.postgresql import SILENCE_SECONDS
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.journal_audit import KEY_BYTES
 from connector.reconcile.journal_authority import Authority
@@ -53,20 +54,28 @@ class Journal:
 
     @classmethod
     def open(
-        cls, url: str, *, audit_key: bytes, password: str = "", create: bool = True, migrate: bool = False
+        cls,
+        url: str,
+        *,
+        audit_key: bytes,
+        password: str = "",
+        create: bool = True,
+        migrate: bool = False,
+        silence_seconds: int = SILENCE_SECONDS,
     ) -> Self:
         """Open the journal at a sqlite:/// or postgresql:// URL.
 
         `password` is PostgreSQL's, revealed from its secret; `audit_key` (16 bytes or more) never reaches the database.
-        With `create` a new journal is made; with `migrate` an older one is brought forward. Raises JournalError: no
-        journal there, a newer or foreign one, another audit key, no way to reach it.
+        With `create` a new journal is made; with `migrate` an older one is brought forward. A PostgreSQL that is silent
+        for `silence_seconds` is given up. Raises JournalError: no journal there, a newer or foreign one, another audit
+        key, no way to reach it.
         """
         if len(audit_key) < KEY_BYTES:
             raise JournalError(
                 f"The audit key is {len(audit_key)} bytes long; below {KEY_BYTES} it could be guessed.",
                 "Make one: python -c 'import secrets; print(secrets.token_hex(32))'",
             )
-        store = Store(open_engine(url, password, create=create), audit_key)
+        store = Store(open_engine(url, password, create=create, silence_seconds=silence_seconds), audit_key)
         try:
             with store.translated("opened"):
                 bring_forward(store.engine, audit_key, create=create, migrate=migrate)
@@ -74,6 +83,11 @@ class Journal:
             store.engine.dispose()
             raise
         return cls(store)
+
+    @property
+    def store(self) -> Store:
+        """The way into the database, for those who keep tables of their own there."""
+        return self._store
 
     def ready(self) -> None:
         """Prove that a write lands on disk, before anything is tried. Raises JournalError: full, read-only, gone."""
@@ -159,6 +173,7 @@ class Journal:
 
     def _bind_authority(self, authority: Authority, codes: Codes) -> None:
         self.order_termination = authority.order
+        self.order_and_intend = authority.order_and_intend
         self.finish_termination = authority.finish
         self.termination = authority.find
         self.authority_due = authority.due

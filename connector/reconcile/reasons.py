@@ -14,6 +14,7 @@ from connector.reconcile.doors import Scene, member_is_closed
 from connector.reconcile.entitlement import Attendance, Standing, last_day_of_access
 from connector.reconcile.memory import Memory
 from connector.reconcile.plan_values import Evidence
+from connector.reconcile.school import School
 from connector.reconcile.text import fold
 
 
@@ -47,7 +48,7 @@ def reasons_of(
 
 def _all(identity: Identity, closing: Closing, scene: Scene, memory: Memory) -> Iterator[Found]:
     yield from _half_revoked(identity, closing, scene)
-    yield from _asked_for(identity, memory)
+    yield from _asked_for(identity, memory, scene)
     if standing_alone := _alone(identity, scene):
         yield standing_alone
         return
@@ -66,11 +67,22 @@ def _half_revoked(identity: Identity, closing: Closing, scene: Scene) -> Iterato
             yield Reason.HALF_REVOKED, f"the {member.portal} member stands closed, something else lives"
 
 
-def _asked_for(identity: Identity, memory: Memory) -> Iterator[Found]:
-    if identity.person_id and (block := memory.blocks.get(identity.person_id)):
-        yield Reason.BLOCKED, f"blocked by {block.owner}: {block.reason}"
+def _asked_for(identity: Identity, memory: Memory, scene: Scene) -> Iterator[Found]:
+    """A block on one record of a human is one on each of them; the evidence names the record it was put on."""
+    school = scene.school
+    for record in school.blocked_as(identity.person_id) if identity.person_id else ():
+        other = "" if record == identity.person_id else f" as {_code_of(record, school)}, the same person"
+        if block := memory.blocks.get(record):
+            yield Reason.BLOCKED, f"blocked by {block.owner}{other}: {block.reason}"
+        elif other:
+            yield Reason.BLOCKED, f"blocked{other}: asked for by a named person or client"
     if identity.key in memory.requested:
         yield Reason.REQUESTED, "asked for by a named person or client"
+
+
+def _code_of(record: str, school: School) -> str:
+    person = school.people.get(record)
+    return person.code or record if person else record
 
 
 def _alone(identity: Identity, scene: Scene) -> Found | None:
@@ -93,6 +105,9 @@ def _missing_text(identity: Identity) -> str:
 
 
 def _of_portal(identity: Identity, portal: PortalRules, scene: Scene) -> Iterator[Found]:
+    if identity.key in scene.school.granted:
+        yield Reason.REQUESTED, f"the identity provider this person comes from grants no {portal.name}"
+        return
     yield from _superseded(identity, portal, scene)
     if portal.strategy is Strategy.CONTACTS:
         yield from _contact_reasons(identity, scene)

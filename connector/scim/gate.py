@@ -36,6 +36,7 @@ _ENDED = "access-ended"
 """All a provider is told of a block or a court order."""
 
 _USER_OF = select(scim_users).where(scim_users.c.person_id == bindparam("person_id"))
+_NAMED = select(scim_users).where(scim_users.c.user_name_key == bindparam("key"))
 _LATELY = select(func.count()).where(
     scim_closings.c.client == bindparam("client"), scim_closings.c.at > bindparam("at")
 )
@@ -59,9 +60,9 @@ class Gate:
 
     def create(self, writing: Writing, client: Client, document: Document) -> Ruling | Adopted:
         """Rule on a new User: the admin system's person, or somebody only the provider knows."""
-        person = correlate(writing.conn, document)
+        person = correlate(writing.conn, document) or self._by_user_name(writing, document)
         if person is None:
-            return self._create_sourced(writing, client, document)
+            return self._create_sourced(writing, document)
         there = writing.conn.execute(_USER_OF, {"person_id": person.person_id}).first()
         if there is not None and there.client:
             raise conflict(f"This person has the User {there.id} already.")
@@ -91,7 +92,7 @@ class Gate:
 
     # --- Groups -----------------------------------------------------------------------------------------------------
 
-    def joined(self, writing: Writing, client: Client, group: Row[Any], users: Sequence[Row[Any]]) -> None:
+    def joined(self, writing: Writing, _client: Client, group: Row[Any], users: Sequence[Row[Any]]) -> None:
         """Rule on Users that are in a Group now. A portal takes only who is entitled to it."""
         for user in users:
             if group.portal:
@@ -125,9 +126,14 @@ class Gate:
         if pending or active != user.active or (wanted is not None and wanted != user.wanted):
             writing.conn.execute(update(scim_users).where(scim_users.c.id == user.id).values(**values))
 
+    def _by_user_name(self, writing: Writing, document: Document) -> Known | None:
+        """Give the person whose User the connector made has that name: it is the name of their account."""
+        there = writing.conn.execute(_NAMED, {"key": str(document.get("userName") or "").casefold()}).first()
+        return known(writing.conn, there.person_id) if there is not None and there.source == ADMIN else None
+
     # --- who is let in ----------------------------------------------------------------------------------------------
 
-    def _create_sourced(self, writing: Writing, client: Client, document: Document) -> Ruling:
+    def _create_sourced(self, writing: Writing, document: Document) -> Ruling:
         """Take somebody whom the admin system does not have. The same user name is the same person again."""
         person_id = sourced_id(str(document.get("userName") or ""))
         if writing.conn.execute(_USER_OF, {"person_id": person_id}).first() is not None:
@@ -165,7 +171,8 @@ class Gate:
         if person is None or not person.entitled:
             why = person.why if person and person.why else "not entitled to any portal"
             raise forbidden(
-                f"The school's admin system decides who is let in, and says: {why}. Nothing was changed. Correct it there."
+                f"The school's admin system decides who is let in, and says: {why}. Nothing was changed. "
+                "Correct it there."
             )
 
     def _refuse_blocked(self, writing: Writing, people: Sequence[str]) -> None:
@@ -248,13 +255,14 @@ class Leaver:
     portal: str = ""
 
 
-class TooManyClosed(ScimError):
+class TooManyClosed(ScimError):  # noqa: N818 - named after what happened, as our errors are
     """More deactivations in an hour than this client is allowed: perhaps a mistake of many people's size."""
 
     def __init__(self, client: Client, lately: int) -> None:
         detail = (
-            f"{client.name} has deactivated {lately} people within an hour, and {client.per_hour} is its limit. This one "
-            f"was not deactivated. If it is meant: connector token limit {client.name} --per-hour NUMBER, then send it again."
+            f"{client.name} has deactivated {lately} people within an hour, and {client.per_hour} is its limit. "
+            "This one was not deactivated. If it is meant, raise the limit and send it again: "
+            f"connector token limit {client.name} --per-hour NUMBER"
         )
         super().__init__(403, "", detail)
         self.client = client

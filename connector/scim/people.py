@@ -65,11 +65,10 @@ def is_blocked(conn: Connection, people: Iterable[str], today: date) -> bool:
 def correlate(conn: Connection, document: Mapping[str, Any]) -> Known | None:
     """Find the admin system's person a User is: by contact code, else by an e-mail that one person has.
 
-    Of several with one e-mail, the one of the same full name: those two together are the same human. Source: DESIGN 3.2.
+    Of several with one e-mail, the one of the same full name: those two together are the same human.
     """
-    if code := code_key(document):
-        if found := conn.execute(_BY_CODE, {"code_key": code}).mappings().all():
-            return _known(found[0])
+    if (code := code_key(document)) and (found := conn.execute(_BY_CODE, {"code_key": code}).mappings().all()):
+        return _known(found[0])
     mails = {fold(str(mail.get("value") or "")) for mail in document.get("emails") or ()} - {""}
     rows = {row["person_id"]: row for mail in sorted(mails) for row in _of_mail(conn, mail)}
     named = [row for row in rows.values() if row["name"] and fold(row["name"]) == full_name(document)]
