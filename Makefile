@@ -4,6 +4,7 @@
 # make simulate N=20000  histories of a simulated school with crashes and faults; every promise is checked after each
 # make bench  the figures of docs/performance.md
 # make bench-batches  the same for thousands closed together, on slapd and Samba
+# make bench-sessions  one sweep of a million sessions, and what other clients of that Redis notice
 # make lock   new versions into requirements/
 # make clean  take the environment and the demo away
 
@@ -16,7 +17,7 @@ INSTALL_PROJECT := $(BIN)/python -m pip install --quiet --disable-pip-version-ch
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --generate-hashes \
 	--strip-extras --allow-unsafe --no-emit-options
 
-.PHONY: help demo test lint bench bench-batches simulate lock clean servers
+.PHONY: help demo test lint bench bench-batches bench-sessions simulate lock clean servers
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -44,6 +45,9 @@ simulate: $(VENV)/.test
 
 bench-batches: servers $(VENV)/.test
 	@$(BIN)/python -m tools.bench_batches --write docs/performance.md
+
+bench-sessions: servers $(VENV)/.test
+	@$(BIN)/python -m tools.bench_sessions --write docs/performance.md
 
 servers:
 	@bash tools/servers.sh

@@ -16,8 +16,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InternalError,
 from connector.adapters.database_url import Address, parse_address
 from connector.errors import ConfigError, ConnectorError, SourceError, TargetUnreachable
 from connector.interfaces import Secret, Site
+from connector.postgresql import SILENCE_SECONDS, connect_arguments, end_silence
 
-_CONNECT_SECONDS = 10
 _LOCK_SECONDS = 15
 
 
@@ -36,8 +36,13 @@ class StatementError(SourceError):
 class Database:
     """A database with a name for people. Opens nothing before its first use; can be used again after `disconnect`."""
 
-    def __init__(self, name: str, url: str, password: Secret | None, site: Site) -> None:
+    def __init__(
+        self, name: str, url: str, password: Secret | None, site: Site, receive_timeout: int = SILENCE_SECONDS
+    ) -> None:
+        if receive_timeout < 1:
+            raise ConfigError(f"{name}: receive_timeout is at least 1 second.", "There is no endless wait.")
         self.name = name
+        self._receive_timeout = receive_timeout
         self.address: Address = parse_address(name, url, site)
         self._password = password
         self._site = site
@@ -95,17 +100,13 @@ class Database:
         if self._password is not None:
             url = url.set(password=self._password.reveal(self._site))
         try:
-            return create_engine(
-                url,
-                pool_pre_ping=True,
-                hide_parameters=True,
-                # Keepalives: a server whose machine is gone must not keep the night waiting.
-                connect_args={"connect_timeout": _CONNECT_SECONDS, "keepalives_idle": 30, "tcp_user_timeout": 60_000},
-            )
+            arguments = connect_arguments(self._receive_timeout)
+            engine = create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=arguments)
         except (ImportError, NoSuchModuleError) as error:
             raise ConfigError(
                 f"{self.name} needs the driver psycopg, which is not installed.", "pip install 'connector[postgresql]'"
             ) from error
+        return end_silence(engine, self._receive_timeout)
 
     def _translated(self, error: DBAPIError) -> ConnectorError:
         if error.connection_invalidated:

@@ -18,6 +18,7 @@ from connector.adapters.timestamps import moment
 from connector.errors import ConnectorError
 from connector.interfaces import Secret, Site
 from connector.model import EndSessions, Finding, LegState, Level, Outcome, Session, SessionKey, SessionsReading
+from connector.postgresql import SILENCE_SECONDS
 
 _COLUMNS = {"session_id": "session_key", "value": "session_data", "expires_at": "expire_date"}
 
@@ -27,7 +28,8 @@ class DjangoSettings:
     """Where the table is, and what signs it.
 
     `signing_key` is Django's SECRET_KEY, `older_signing_keys` its SECRET_KEY_FALLBACKS. The paths are dotted paths in
-    the session: `_auth_user_id` is the primary key of Django's user. `naive_times` is `local` where USE_TZ is off.
+    the session: `_auth_user_id` is the primary key of Django's user. `naive_times` is `local` where USE_TZ is off. A
+    server that is silent for `receive_timeout` seconds is given up.
     """
 
     url: str
@@ -42,6 +44,7 @@ class DjangoSettings:
     portal_path: str = ""
     created_path: str = ""
     naive_times: Literal["utc", "local"] = "utc"
+    receive_timeout: int = SILENCE_SECONDS
 
 
 class DjangoSessionStore:
@@ -63,7 +66,8 @@ class DjangoSessionStore:
             self._judge,
             "Set signing_key to Django's SECRET_KEY (older ones in older_signing_keys); only JSON sessions are read.",
         )
-        self._database = Database(f"Session store {name}", settings.url, settings.password, site)
+        words, seconds = f"Session store {name}", settings.receive_timeout
+        self._database = Database(words, settings.url, settings.password, site, seconds)
         self._table = SessionTable(name, self._database, layout)
 
     @property
@@ -84,6 +88,10 @@ class DjangoSessionStore:
             return (Outcome(LegState.REFUSED, str(error)),) * len(batch)
         return self._table.close(batch, self._settings.user_key)
 
+    def end_again(self, batch: Sequence[EndSessions]) -> frozenset[EndSessions]:
+        """End what was ended for these items and came back, each row only while it still is this user's session."""
+        return self._table.end_again(batch, self._settings.user_key)
+
     def check(self) -> tuple[Finding, ...]:
         """Look at the table, the rights and a sample of rows, and whether the signing key fits."""
         try:
@@ -95,6 +103,7 @@ class DjangoSessionStore:
     def disconnect(self) -> None:
         """Let go of connections, and of the keys."""
         self._keys = ()
+        self._table.forget()
         self._database.disconnect()
 
     def _reveal_keys(self) -> None:

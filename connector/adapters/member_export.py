@@ -4,7 +4,7 @@ An export is a picture of a moment: it is believed whole or not at all, and neve
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -28,7 +28,9 @@ FIELDS = (
     "last_login",
     "strategy_match",
 )
-_REQUIRED = ("person_id", "username")
+
+WhoseCode = Callable[[str], str]
+"""Gives the person_id for a contact code. Raises ValueError where it is that of several people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +51,70 @@ class ExportFormat:
                     f"{self.portal} maps {word!r}, which no member has. {did_you_mean(word, FIELDS)}",
                     f"A member has {', '.join(FIELDS)}.",
                 )
-        for word in _REQUIRED:
-            if not self.columns.get(word):
-                raise ConfigError(
-                    f"{self.portal} does not say which column is {word}.", f'Add columns.{word} = "COLUMN".'
-                )
+        if not self.columns.get("username"):
+            raise ConfigError(
+                f"{self.portal} does not say which column is username.", 'Add columns.username = "COLUMN".'
+            )
+        if not self.columns.get("person_id") and not self.columns.get("code"):
+            raise ConfigError(
+                f"{self.portal} does not say which column tells who a member is.",
+                'Add columns.person_id = "COLUMN"; where the export has contact codes only, columns.code = "COLUMN".',
+            )
+
+    @property
+    def by_code(self) -> bool:
+        """Whether the export names its members by contact code alone."""
+        return not self.columns.get("person_id")
 
 
-def parse_members(file: CsvFile, form: ExportFormat) -> tuple[Member, ...]:
-    """Parse a whole export. Raises SourceError naming file, line and column, up to ten at once."""
+def parse_members(file: CsvFile, form: ExportFormat, whose: WhoseCode = str.strip) -> tuple[Member, ...]:
+    """Parse a whole export. Raises SourceError naming file, line and column, up to ten at once.
+
+    `whose` gives the person for a code, where the export names members by code alone; there each stands on one line.
+    """
     table = csv_table(file)
     faults = Faults(table)
     places = positions(table, form.columns)
     parsers = _parsers(form)
+    named = _Named(form, whose)
     members = []
     for line, cells in table.rows:
         if len(cells) != len(table.header):
             faults.add(line, f"{len(cells)} fields where the header has {len(table.header)}")
             continue
         values = _values(faults, line, {field: cells[place] for field, place in places.items()}, form, parsers)
-        if values is not None:
-            members.append(_member(form.portal, values))
+        if values is None:
+            continue
+        try:
+            members.append(_member(form.portal, named.by_code(line, values)))
+        except ValueError as error:
+            faults.add(line, str(error), form.columns["code"])
     faults.refuse()
     if not members:
         raise SourceError(f"{file.name} has a header and no rows.", "Export the portal's accounts again.")
     return tuple(members)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """Says who a row is about, where the export does not: by its contact code."""
+
+    form: ExportFormat
+    whose: WhoseCode
+    lines: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def by_code(self, line: int, values: dict[str, Any]) -> dict[str, Any]:
+        """Give the values with their person. Raises ValueError for no code, and for one that is not unique."""
+        if not self.form.by_code:
+            return values
+        code = values["code"].strip()
+        if not code:
+            raise ValueError("no contact code, and nothing else says who this is")
+        person_id = self.whose(code)
+        first = self.lines.setdefault((person_id, values.get("native_id", "")), line)
+        if first != line:
+            raise ValueError(f"{shown(code)} stands on line {first} already; map native_id, or export each member once")
+        return values | {"person_id": person_id}
 
 
 def refuse_old(file: CsvFile, max_age: timedelta, now: datetime) -> None:
@@ -102,11 +143,11 @@ def _values(
     faults: Faults, line: int, cells: Mapping[str, str], form: ExportFormat, parsers: Mapping[str, Callable[[str], Any]]
 ) -> dict[str, Any] | None:
     values: dict[str, Any] = {}
-    for field, cell in cells.items():
+    for word, cell in cells.items():
         try:
-            values[field] = parsers.get(field, parse_text)(cell)
+            values[word] = parsers.get(word, parse_text)(cell)
         except ValueError as error:
-            faults.add(line, str(error), form.columns[field])
+            faults.add(line, str(error), form.columns[word])
     return values if len(values) == len(cells) else None
 
 

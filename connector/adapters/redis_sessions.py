@@ -13,7 +13,7 @@ import redis
 from connector.adapters.redis_address import RedisAddress, open_client, translated
 from connector.adapters.session_reading import whole_reading
 from connector.adapters.session_values import Format, at, decode, text_at
-from connector.adapters.sweep import Sweep
+from connector.adapters.sweep import Sweep, Watched
 from connector.adapters.timestamps import moment
 from connector.errors import ConfigError, ConnectorError, SourceError, TargetUnreachable
 from connector.interfaces import Secret, Site
@@ -110,6 +110,7 @@ class RedisSessionStore:
         self._site = site
         self._address = RedisAddress.parse(f"[session_stores.{name}]", settings.url)
         self._client: redis.Redis | None = None
+        self._watched = Watched[bytes]()
         if not settings.key_pattern.strip("*?"):
             raise ConfigError(
                 f"[session_stores.{name}] key_pattern {settings.key_pattern!r} fits every key.",
@@ -141,9 +142,18 @@ class RedisSessionStore:
             return sweep.failed(LegState.UNREACHABLE, str(error))
         except ConnectorError as error:
             return sweep.failed(LegState.REFUSED, str(error))
+        finally:
+            self._watched.note(sweep, batch)
         if met.nothing_readable:
             return sweep.failed(LegState.REFUSED, str(self._nothing_readable(met)))
         return sweep.outcomes(met.remark)
+
+    def end_again(self, batch: Sequence[EndSessions]) -> frozenset[EndSessions]:
+        """End what was ended for these items and came back, each key only while it still is this user's session."""
+        sweep = Sweep[bytes](batch, self._settings.user_key)
+        with translated(self._name, self._address):
+            self._end_under(self._watched.keys(batch), sweep)
+        return sweep.met
 
     def check(self) -> tuple[Finding, ...]:
         """Look at a sample of the keys, and try whether scripts may be run. Writes nothing."""
@@ -158,7 +168,8 @@ class RedisSessionStore:
         return tuple(self._findings(met))
 
     def disconnect(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection, and of what was watched."""
+        self._watched.forget()
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -220,10 +231,13 @@ class RedisSessionStore:
         for keys, values in self._rounds():
             self._end_named(self._named(keys, values, sweep, met), sweep)
         # Applications that save at the end of a request bring an ended session back: look once more, at these keys.
-        ended = sweep.ended_keys
-        for start in range(0, len(ended), _PER_ROUND):
-            keys = list(ended[start : start + _PER_ROUND])
-            self._end_named(self._named(keys, self._values(keys), sweep, _Met()), sweep)
+        self._end_under(sweep.ended_keys, sweep)
+
+    def _end_under(self, keys: Sequence[bytes], sweep: Sweep[bytes]) -> None:
+        """End what an item of the batch names under these keys."""
+        for start in range(0, len(keys), _PER_ROUND):
+            part = keys[start : start + _PER_ROUND]
+            self._end_named(self._named(part, self._values(part), sweep, _Met()), sweep)
 
     def _named(
         self, keys: Sequence[bytes], values: Sequence[bytes | None], sweep: Sweep[bytes], met: _Met

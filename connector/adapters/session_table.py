@@ -13,13 +13,14 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from connector.adapters.database import Database
-from connector.adapters.sweep import Sweep
+from connector.adapters.sweep import Sweep, Watched
 from connector.adapters.table import did_you_mean
 from connector.adapters.timestamps import moment
 from connector.errors import ConnectorError, SourceError, TargetUnreachable
 from connector.model import EndSessions, Finding, LegState, Level, Outcome, Session, SessionKey
 
 _PER_FETCH = 2000
+_PER_LOOK = 500
 _PER_DELETE = 200  # three values each: below the 999 that old SQLite takes in one statement
 _SAMPLE = 10_000
 _TRIES = 3
@@ -87,6 +88,8 @@ class SessionTable:
         self._database = database
         self._layout = layout
         self._columns = {ours: theirs for ours, theirs in layout.columns.items() if theirs}
+        self._watched = Watched[tuple[Any, str]]()
+        self._looked_at: sa.TableClause | None = None
 
     @property
     def source(self) -> str:
@@ -114,7 +117,24 @@ class SessionTable:
             return sweep.failed(LegState.UNREACHABLE, _without_ids(str(error), named))
         except ConnectorError as error:
             return sweep.failed(LegState.REFUSED, _without_ids(str(error), named))
+        finally:
+            self._watched.note(sweep, batch)
         return sweep.outcomes(met.remark)
+
+    def end_again(self, batch: Sequence[EndSessions], user_key: SessionKey) -> frozenset[EndSessions]:
+        """End what was ended for these items and came back, each row only while it still is this user's session."""
+        sweep, ids = Sweep[tuple[Any, str]](batch, user_key), [key[0] for key in self._watched.keys(batch)]
+        table = self._looked_at
+        if table is not None:
+            for start in range(0, len(ids), _PER_LOOK):
+                named = self._standing(table, ids[start : start + _PER_LOOK], sweep)
+                for first in range(0, len(named), _PER_DELETE):
+                    self._end_named(table, named[first : first + _PER_DELETE], sweep)
+        return sweep.met
+
+    def forget(self) -> None:
+        """Keep nothing of what was ended."""
+        self._watched.forget()
 
     def check(self) -> tuple[Finding, ...]:
         """Look at table, columns, rights and a sample of rows."""
@@ -180,7 +200,7 @@ class SessionTable:
     def _look(self, sweep: Sweep[tuple[Any, str]], named: _Named, met: _Met) -> sa.TableClause:
         """Put every row an item of the batch names on the list. The look ends before the first delete begins."""
         with self._database.reading() as connection:
-            table = self._table(connection)
+            table = self._looked_at = self._table(connection)
             named += self._named(self._rows(connection, self._query(table), met), sweep)
         self._refuse_unreadable(met)
         return table
@@ -207,9 +227,13 @@ class SessionTable:
         for row, index in named:
             if row.raw["session_id"] in deleted:
                 sweep.ended(row.key, index)
-        again = self._query(table).where(session_id.in_([row.raw["session_id"] for row, _ in named]))
+        return self._standing(table, [row.raw["session_id"] for row, _ in named], sweep)
+
+    def _standing(self, table: sa.TableClause, ids: Sequence[Any], sweep: Sweep[tuple[Any, str]]) -> _Named:
+        """Give the sessions with these ids that an item of the batch names."""
+        query = self._query(table).where(self._column(table, "session_id").in_(ids))
         with self._database.reading() as connection:
-            return self._named(self._rows(connection, again, _Met()), sweep)
+            return self._named(self._rows(connection, query, _Met()), sweep)
 
     def _same(self, table: sa.TableClause, row: _Row) -> sa.ColumnElement[bool]:
         """Say that a row still is the one judged: an id given to somebody else in between is another session."""

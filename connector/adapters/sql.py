@@ -37,7 +37,8 @@ class SqlSettings:
     """Which database, and one query per dimension.
 
     `columns` maps, per dimension, our column name to the query's where they differ. `produced_at_query` gives one
-    value: when what the queries read was made. `may_be_empty` names the dimensions whose query may give no row.
+    value: when what the queries read was made. `may_be_empty` names the dimensions whose query may give no row. A
+    server that is silent for `receive_timeout` seconds is given up.
     """
 
     url: str
@@ -46,6 +47,7 @@ class SqlSettings:
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     produced_at_query: str = ""
     may_be_empty: tuple[str, ...] = ()
+    receive_timeout: int = 300
 
 
 class SqlAdminSystem:
@@ -58,7 +60,8 @@ class SqlAdminSystem:
         self.name = name
         self._settings = settings
         self._zone = site.zone
-        self._database = Database(f"Admin system {name}", settings.url, settings.password, site)
+        words, seconds = f"Admin system {name}", settings.receive_timeout
+        self._database = Database(words, settings.url, settings.password, site, seconds)
 
     def read_all(self) -> PeopleReading:
         """Run every query in one read-only transaction. Raises SourceError naming the query, the row and the column."""

@@ -74,7 +74,8 @@ class SqlPortal:
         self.name = name
         self._settings = settings
         self._zone = site.zone
-        self._database = Database(f"Portal {name}", settings.url, settings.password, site)
+        words, seconds = f"Portal {name}", settings.receive_timeout
+        self._database = Database(words, settings.url, settings.password, site, seconds)
         self._table: MemberTable | None = None
 
     def read_all(self) -> MembersReading:

@@ -8,6 +8,7 @@ from connector.adapters.table import did_you_mean
 from connector.errors import ConfigError
 from connector.interfaces import Secret
 from connector.model import MembershipType, MemberStatus
+from connector.postgresql import SILENCE_SECONDS
 
 Stored = str | bool | int
 """A value as the configuration writes it and a column holds it."""
@@ -37,7 +38,8 @@ class SqlPortalSettings:
     `columns` maps our fields (`FIELDS`) to columns; `person_id` and `username` must be mapped. `columns.password` is
     emptied and never read. `native_id` is the portal's own row id: without it, rows are told apart by person. Without
     `status`, a member is enabled while the credential lives. Where one table holds several portals, `portal_column`
-    has `portal_value` for this one. `status_values` and `membership_type_values` map our words to what is stored.
+    has `portal_value` for this one. `status_values` and `membership_type_values` map our words to what is stored. A
+    server that is silent for `receive_timeout` seconds is given up.
     """
 
     url: str
@@ -49,6 +51,7 @@ class SqlPortalSettings:
     portal_value: str = ""
     status_values: Mapping[str, Stored] = field(default_factory=lambda: dict(STATUS_VALUES))
     membership_type_values: Mapping[str, Stored] = field(default_factory=lambda: dict(MEMBERSHIP_TYPE_VALUES))
+    receive_timeout: int = SILENCE_SECONDS
 
 
 def refuse_bad_settings(name: str, settings: SqlPortalSettings) -> None:

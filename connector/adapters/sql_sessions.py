@@ -18,6 +18,7 @@ from connector.adapters.timestamps import moment
 from connector.errors import ConfigError
 from connector.interfaces import Secret, Site
 from connector.model import EndSessions, Finding, Outcome, Session, SessionKey, SessionsReading
+from connector.postgresql import SILENCE_SECONDS
 
 _LONGEST_USER = 512
 
@@ -41,7 +42,8 @@ class SqlSessionSettings:
 
     `table` may name a schema (`auth.sessions`). `portal` is the portal of every row where no column names it. Times are
     ISO-8601 text, epoch numbers or native; `naive_times` says what those without a zone are: UTC, or the school's.
-    With `user_path` the user stands in the value column, written as `format` says; the paths are dotted.
+    With `user_path` the user stands in the value column, written as `format` says; the paths are dotted. A server that
+    is silent for `receive_timeout` seconds is given up.
     """
 
     url: str
@@ -55,6 +57,7 @@ class SqlSessionSettings:
     user_path: str = ""
     portal_path: str = ""
     created_path: str = ""
+    receive_timeout: int = SILENCE_SECONDS
 
 
 class SqlSessionStore:
@@ -77,7 +80,8 @@ class SqlSessionStore:
             self._judge_value if settings.user_path else self._judge,
             "Set format to what the application writes (json, msgpack), and columns.value to where it does.",
         )
-        self._database = Database(f"Session store {name}", settings.url, settings.password, site)
+        words, seconds = f"Session store {name}", settings.receive_timeout
+        self._database = Database(words, settings.url, settings.password, site, seconds)
         self._table = SessionTable(name, self._database, layout)
 
     @property
@@ -94,12 +98,17 @@ class SqlSessionStore:
         """End what the batch names: one look at the table, then conditional deletes, each read back."""
         return self._table.close(batch, self._settings.user_key)
 
+    def end_again(self, batch: Sequence[EndSessions]) -> frozenset[EndSessions]:
+        """End what was ended for these items and came back, each row only while it still is this user's session."""
+        return self._table.end_again(batch, self._settings.user_key)
+
     def check(self) -> tuple[Finding, ...]:
         """Look at table, columns, rights and a sample of rows."""
         return self._table.check()
 
     def disconnect(self) -> None:
         """Let go of connections."""
+        self._table.forget()
         self._database.disconnect()
 
     def _judge(self, raw: Mapping[str, Any]) -> Session | Nobody:

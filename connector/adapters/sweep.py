@@ -1,12 +1,12 @@
 """One sweep of a session store for a whole batch: which item names a session, and what came of each item.
 
 Shared by the session stores so that all of them end exactly the same sessions. It never touches a store, and it never
-shows or keeps a session id: it forgets them with the sweep.
+shows a session id: ids are forgotten with the sweep, but for those watched until the next one.
 """
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from connector.model import EndSessions, LegState, Outcome, Session, SessionKey
@@ -65,6 +65,16 @@ class Sweep(Generic[Key]):
         """The keys ended so far, to be looked at once more."""
         return tuple(self._ended)
 
+    @property
+    def met(self) -> frozenset[EndSessions]:
+        """The items for which a session was found."""
+        return frozenset(self._batch[index] for index in (*self._ended.values(), *self._standing.values()))
+
+    @property
+    def ended_for(self) -> Mapping[Key, EndSessions]:
+        """The keys ended so far, each with the item that named it."""
+        return {key: self._batch[index] for key, index in self._ended.items()}
+
     def outcomes(self, remark: str = "") -> tuple[Outcome, ...]:
         """Give one outcome per item; `remark` is added to each detail."""
         counts = zip(self._counts(self._ended), self._counts(self._standing), strict=True)
@@ -79,6 +89,28 @@ class Sweep(Generic[Key]):
         for index in sessions.values():
             counts[index] += 1
         return counts
+
+
+class Watched(Generic[Key]):
+    """What was ended and may be written back: keys by the item they were ended for. In memory only, and never shown."""
+
+    def __init__(self) -> None:
+        self._keys: dict[EndSessions, dict[Key, None]] = {}
+
+    def note(self, sweep: Sweep[Key], batch: Sequence[EndSessions]) -> None:
+        """Keep what this sweep ended, and what earlier ones ended for the same items; forget the rest."""
+        kept = {item: self._keys[item] for item in batch if item in self._keys}
+        for key, item in sweep.ended_for.items():
+            kept.setdefault(item, {})[key] = None
+        self._keys = kept
+
+    def keys(self, batch: Sequence[EndSessions]) -> list[Key]:
+        """Give the keys that were ended for these items."""
+        return [key for item in batch for key in self._keys.get(item, ())]
+
+    def forget(self) -> None:
+        """Keep nothing any longer."""
+        self._keys = {}
 
 
 def _outcome(ended: int, standing: int, remark: str) -> Outcome:

@@ -7,15 +7,15 @@ leg open, until the portal's own export is newer than the ask and the username i
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from connector.adapters.csv_file import CsvFile, read_csv_file
-from connector.adapters.member_export import ExportFormat, by_key, parse_members, refuse_old
+from connector.adapters.member_export import ExportFormat, WhoseCode, by_key, parse_members, refuse_old
 from connector.adapters.member_outcomes import is_closed
 from connector.adapters.worklist_file import Ask, read_asks, write_asks
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, SourceError
 from connector.interfaces import Site
 from connector.model import (
     CloseMember,
@@ -39,6 +39,7 @@ DEFAULT_CLICKS = (
     "Export the accounts again, so that the connector can see that it is done.",
 )
 _SECOND = timedelta(seconds=1)
+_LEAVE_OPEN = "leave open"
 
 Item = TypeVar("Item", bound=CloseMember | OpenMember | Member)
 
@@ -47,7 +48,8 @@ Item = TypeVar("Item", bound=CloseMember | OpenMember | Member)
 class WorklistSettings:
     """Where the portal's export lies, and where the list goes.
 
-    `columns` maps our fields to the export's columns; `person_id` and `username` must be mapped. `clicks` are the
+    `columns` maps our fields to the export's columns; `username` must be mapped, and `person_id`, or `code` where the
+    export has contact codes only. `clicks` are the
     steps that close one member. An export older than `max_age_hours` is not believed.
     """
 
@@ -97,13 +99,18 @@ class WorklistPortal:
             name, settings.columns, settings.status_values, settings.membership_type_values, site.zone
         )
         self._form.refuse_bad_columns()
+        self._whose: WhoseCode | None = None
+
+    def learn(self, whose: WhoseCode) -> None:
+        """Be told whose each contact code is, for an export that has nothing else."""
+        self._whose = whose
 
     def read_all(self) -> MembersReading:
         """Read the newest export. Raises SourceError naming file, line and column, or that it is too old."""
         file = self._fresh_file()
         fingerprint = hashlib.sha256(file.content).hexdigest()
         provenance = Provenance(str(self._export), fingerprint, datetime.now(UTC), file.written_at)
-        return MembersReading(self.name, provenance, parse_members(file, self._form))
+        return MembersReading(self.name, provenance, self._members(file))
 
     def read_some(self, person_ids: Sequence[str]) -> tuple[Member, ...]:
         """Read the newest export again, and give the members of these people."""
@@ -118,6 +125,20 @@ class WorklistPortal:
     def open(self, batch: Sequence[OpenMember]) -> tuple[Outcome, ...]:
         """Ask for opening again. Takes a waiting ask to close the same member off the list."""
         return self._drive(_OPEN, batch)
+
+    def withdraw(self, batch: Sequence[CloseMember]) -> None:
+        """Ask nobody any more to close these members. Raises SourceError where the list cannot be changed."""
+        now = datetime.now(UTC).replace(microsecond=0) + _SECOND
+        asks = read_asks(self._worklist, self._zone, now)
+        before = dict(asks)
+        for item in batch:
+            key = (self.name, *self._key(item.before))
+            if key in asks and asks[key].action == "close":
+                # Not just off the list: somebody may have done it since the last export.
+                asks[key] = replace(asks[key], action=_LEAVE_OPEN, asked_on=now, what_to_do=_how_to_leave_open(item))
+        self._take_off_what_is_open(asks, self._seen())
+        if asks != before:
+            write_asks(self._worklist, asks.values(), self._zone)
 
     def add(self, batch: Sequence[Member]) -> tuple[Outcome, ...]:
         """Ask for adding members."""
@@ -144,11 +165,24 @@ class WorklistPortal:
             asks = read_asks(self._worklist, self._zone, now)
             before = dict(asks)
             outcomes = tuple(self._settled(request, item, asks, seen, now) for item in batch)
+            self._take_off_what_is_open(asks, seen)
             if asks != before:
                 write_asks(self._worklist, asks.values(), self._zone)
         except ConnectorError as error:
             return tuple(Outcome(LegState.REFUSED, str(error), before=request.member(item)) for item in batch)
         return outcomes
+
+    def _take_off_what_is_open(self, asks: dict[tuple[str, str, str], Ask], seen: _Seen) -> None:
+        """Take off what was called off, once a later export shows that nobody had closed it: no leg waits for it."""
+        for key, ask in tuple(asks.items()):
+            if (
+                (ask.portal, ask.action) == (self.name, _LEAVE_OPEN)
+                and not seen.trouble
+                and seen.made_at > ask.asked_on
+            ):
+                rows = seen.members.get(key[1:], ())
+                if all(row.username and row.status is MemberStatus.ENABLED for row in rows):
+                    del asks[key]
 
     def _settled(
         self, request: _Request[Item], item: Item, asks: dict[tuple[str, str, str], Ask], seen: _Seen, now: datetime
@@ -200,10 +234,18 @@ class WorklistPortal:
         refuse_old(file, self._max_age, datetime.now(UTC))
         return file
 
+    def _members(self, file: CsvFile) -> tuple[Member, ...]:
+        if self._form.by_code and self._whose is None:
+            raise SourceError(
+                f"{self.name} names its members by contact code, and the admin system has not been read.",
+                "Run it again: a run reads the admin system first.",
+            )
+        return parse_members(file, self._form, self._whose or str.strip)
+
     def _seen(self) -> _Seen:
         try:
             file = self._fresh_file()
-            return _Seen(by_key(parse_members(file, self._form), self._key), file.written_at)
+            return _Seen(by_key(self._members(file), self._key), file.written_at)
         except ConnectorError as error:
             return _Seen({}, datetime.now(UTC), trouble=str(error))
 
@@ -214,12 +256,13 @@ class WorklistPortal:
 
     def _export_finding(self) -> Finding:
         try:
-            reading = self.read_all()
+            file = self._fresh_file()
+            # Whose the codes are does not matter here: a check asks no other system.
+            members = parse_members(file, self._form, self._whose or str.strip)
         except ConnectorError as error:
             return Finding(Level.ERROR, self.name, error.message, error.remedy)
-        made_at = reading.provenance.produced_at or reading.provenance.read_at
-        when = made_at.astimezone(self._zone).isoformat(sep=" ", timespec="minutes")
-        return Finding(Level.OK, self.name, f"{len(reading.members):,} members, exported {when}.")
+        when = file.written_at.astimezone(self._zone).isoformat(sep=" ", timespec="minutes")
+        return Finding(Level.OK, self.name, f"{len(members):,} members, exported {when}.")
 
     def _worklist_finding(self) -> Finding:
         try:
@@ -256,6 +299,14 @@ def _open_verdict(item: OpenMember, rows: Sequence[Member]) -> LegState | None:
         return LegState.CALLED_OFF
     done = any((row.username, row.status) == (item.username, item.status) for row in rows)
     return LegState.ALREADY_CLOSED if done else None
+
+
+def _how_to_leave_open(item: CloseMember) -> str:
+    username, status = item.before.username, item.before.status.value
+    return (
+        "Called off: do not close this member. If it is done already, make sure that this member has the username "
+        f"{username} and is {status} again. Then delete this row."
+    )
 
 
 _OPEN: _Request[OpenMember] = _Request(

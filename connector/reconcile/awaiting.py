@@ -1,6 +1,7 @@
 """A session store whose owner acts only on an authority's word: an urgent request waits until it is countersigned.
 
-It stands before the real store and hands on everything else. What waits is `intended`, never done.
+It stands before the real store and hands on everything else. What waits is `intended`, never done; what an authority
+refused is called off.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -8,10 +9,10 @@ from dataclasses import replace
 
 from connector.interfaces import SessionStore
 from connector.model import EndSessions, Finding, LegState, Outcome, SessionKey, SessionsReading
-from connector.reconcile.authority import Signature
+from connector.reconcile.authority import Refusal, Signature
 
-Signatures = Callable[[Collection[int]], Mapping[int, Signature | None]]
-"""Gives, of these legs, those an urgent termination asked for, each with its signature (none: it is due)."""
+Signatures = Callable[[Collection[int]], Mapping[int, Signature | Refusal | None]]
+"""Gives, of these legs, those an urgent termination asked for, each with the authority's answer (none: it is due)."""
 
 WAITS = "waits for the authority's countersignature"
 
@@ -37,10 +38,10 @@ class AwaitingAuthority:
         numbers = [_leg_of(item) for item in batch]
         asked = self._signatures({number for number in numbers if number})
         items = [_signed(item, asked.get(number)) for item, number in zip(batch, numbers, strict=True)]
-        waits = [number in asked and asked[number] is None for number in numbers]
-        going = [item for item, waiting in zip(items, waits, strict=True) if not waiting]
+        kept = [_kept_back(asked[number]) if number in asked else None for number in numbers]
+        going = [item for item, back in zip(items, kept, strict=True) if back is None]
         sent = iter(self._store.close(going) if going else ())
-        return tuple(Outcome(LegState.INTENDED, WAITS) if waiting else next(sent) for waiting in waits)
+        return tuple(back or next(sent) for back in kept)
 
     def check(self) -> tuple[Finding, ...]:
         """Check the store."""
@@ -57,8 +58,17 @@ def _leg_of(item: EndSessions) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _signed(item: EndSessions, signature: Signature | None) -> EndSessions:
-    return replace(item, authorised_by=signature.sentence) if signature else item
+def _kept_back(answer: Signature | Refusal | None) -> Outcome | None:
+    """Give the outcome of what is not handed on: it waits, or an authority refused it."""
+    if isinstance(answer, Signature):
+        return None
+    if isinstance(answer, Refusal):
+        return Outcome(LegState.CALLED_OFF, f"not handed in: the countersignature was refused by {answer.sentence}")
+    return Outcome(LegState.INTENDED, WAITS)
+
+
+def _signed(item: EndSessions, answer: Signature | Refusal | None) -> EndSessions:
+    return replace(item, authorised_by=answer.sentence) if isinstance(answer, Signature) else item
 
 
 def awaiting(stores: Mapping[str, SessionStore], signatures: Signatures) -> dict[str, SessionStore]:

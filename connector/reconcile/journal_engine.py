@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 
-from connector.errors import JournalError
+from connector.errors import JournalError, NoJournal
+from connector.postgresql import SILENCE_SECONDS, connect_arguments, end_silence
 
 WAIT_SECONDS = 30
 """How long a writer waits for another before it gives up."""
@@ -24,13 +25,16 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NOT_IN_A_URL = frozenset({"password", "passfile", "service", "sslpassword"})
 
 
-def open_engine(url: str, password: str, *, create: bool) -> Engine:
-    """Make the engine for a journal URL; create a SQLite file (mode 0600) where asked. Raises JournalError."""
+def open_engine(url: str, password: str, *, create: bool, silence_seconds: int = SILENCE_SECONDS) -> Engine:
+    """Make the engine for a journal URL; create a SQLite file (mode 0600) where asked. Raises JournalError.
+
+    A PostgreSQL that is silent for `silence_seconds` is not waited for any longer.
+    """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, create=create)
     if parsed.get_backend_name() == "postgresql":
-        return _postgresql(parsed, password)
+        return _postgresql(parsed, password, silence_seconds)
     raise JournalError(
         f"The journal cannot live in {parsed.get_backend_name()}.", "Use a sqlite:/// or a postgresql:// URL."
     )
@@ -74,7 +78,7 @@ def _ready_file(path: Path, *, create: bool) -> None:
     if path.is_file():
         return
     if not create:
-        raise JournalError(f"There is no journal at {path}.", "Check [journal] url, or make one with: connector init")
+        raise NoJournal(f"There is no journal at {path}.", "Check [journal] url, or make one with: connector init")
     try:
         # SQLite gives the -wal and -shm files the mode of the database file.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -104,16 +108,16 @@ def _begin_sqlite(connection: Connection) -> None:
         raise OperationalError("BEGIN", None, error) from error
 
 
-def _postgresql(url: URL, password: str) -> Engine:
+def _postgresql(url: URL, password: str, silence_seconds: int) -> Engine:
     url = _verified(url).set(drivername="postgresql+psycopg", password=password or None)
     # An applier that hangs inside a transaction must not hold the single-writer lock for ever.
     options = (
         f"-c lock_timeout={WAIT_SECONDS}s -c idle_in_transaction_session_timeout=60s -c synchronous_commit=on "
         "-c timezone=UTC"
     )
-    return create_engine(
-        url, hide_parameters=True, pool_pre_ping=True, connect_args={"options": options, "connect_timeout": 10}
-    )
+    arguments = {"options": options, **connect_arguments(silence_seconds)}
+    engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=arguments)
+    return end_silence(engine, silence_seconds)
 
 
 def _verified(url: URL) -> URL:

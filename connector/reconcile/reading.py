@@ -5,12 +5,14 @@ are planned as such. A reading that breaks off in the middle is an error for eve
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from connector.errors import TargetUnreachable
-from connector.interfaces import AdminSystem, Directory, Portal, SessionStore
+from connector.interfaces import AdminSystem, Coded, Directory, Portal, SessionStore
+from connector.model import Person
 from connector.reconcile.snapshot import Snapshot, Unread
+from connector.reconcile.whose_code import whose_code
 
 Reading = TypeVar("Reading")
 Read = TypeVar("Read")
@@ -51,11 +53,30 @@ def take_snapshot(targets: Targets, progress: Progress = silent) -> Snapshot:
     progress("admin system")
     people = targets.admin_system.read_all()
     unread: list[Unread] = []
+    _tell_codes(targets, people.people)
     portals = tuple(_read("portal", targets.portals, lambda p: p.read_all(), unread, progress))
     directories = tuple(_read("directory", targets.directories, lambda d: d.read_all(), unread, progress))
     stores = tuple(_read("session_store", targets.session_stores, lambda s: s.read_all(), unread, progress))
     keys = {name: store.user_key for name, store in targets.session_stores.items()}
     return Snapshot(people, portals, directories, stores, tuple(unread), keys)
+
+
+def _tell_codes(targets: Targets, people: Iterable[Person]) -> None:
+    """Tell the portals that may go by contact code whose each code is now."""
+    for portal in targets.portals.values():
+        if isinstance(portal, Coded):
+            portal.learn(whose_code(people))
+
+
+def read_doors_again(targets: Targets, snapshot: Snapshot, progress: Progress = silent) -> Snapshot:
+    """Give a snapshot with every portal and directory read anew; people and sessions stay as they were read.
+
+    Raises SourceError for a reading that broke off.
+    """
+    unread = [one for one in snapshot.unread if one.kind == "session_store"]
+    portals = tuple(_read("portal", targets.portals, lambda p: p.read_all(), unread, progress))
+    directories = tuple(_read("directory", targets.directories, lambda d: d.read_all(), unread, progress))
+    return replace(snapshot, portals=portals, directories=directories, unread=tuple(unread))
 
 
 def _read(

@@ -1,8 +1,8 @@
 """End sessions until none is left: sweep, settle, sweep again until clean.
 
 Stores whose applications save at request end bring a deleted session back, so one sweep proves nothing. A leg whose
-person still has a door open is swept but stays open: a session ended while a door is open is opened again. What was
-clean is swept again by the runs of the next nights.
+person still has a door open is swept but stays open: a session ended while a door is open is opened again. While it
+settles, what was ended is watched where the store can. What was clean is swept again by the runs of the next nights.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -10,14 +10,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from connector.errors import ConnectorError, TargetUnreachable
+from connector.interfaces import Returning
 from connector.model import EndSessions, LegState, Outcome
 from connector.reconcile.boundaries import Boundary, Reached, unwatched
 from connector.reconcile.holding import Holding
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import FINAL, OpenLeg
 from connector.reconcile.reading import Progress, Targets
+from connector.reconcile.watching import Watch
 
 _UNREAD = Outcome(LegState.UNREACHABLE, "a directory could not be read: whose user name this is, is not known yet")
+
+_COMES_BACK = (
+    "somebody asks without pause, or signs in by a way that is not closed here. Have that way closed, or the "
+    "application restarted; the next run sweeps again. A longer settle_seconds helps only if one request takes so long"
+)
 
 _SWEPT = (LegState.CLOSED, LegState.ALREADY_CLOSED)
 
@@ -60,8 +67,10 @@ class Sweeping:
             if not dirty:
                 break
             self.reached(Boundary.BETWEEN_SWEEPS)
-            self._settle(settle_seconds)
-            dirty = self._round(dirty, tally, older_only, self._still_open)
+            back = self._settle(settle_seconds, self._watch(dirty, tally, older_only))
+            found = self._round(dirty, tally, older_only, self._still_open)
+            back.update(leg.leg_id for leg in found)
+            dirty = [leg for leg in dirty if leg.leg_id in back]
         tally.came_back.update(leg.leg_id for leg in dirty)
         self.reached(Boundary.SWEEPS_CLEAN)
         return self._record(legs, tally, doors_open)
@@ -98,15 +107,30 @@ class Sweeping:
             still_open += [replace(leg, state=o.state, detail=o.detail) for leg, o in mine if o.state not in FINAL]
         return still_open
 
-    def _settle(self, seconds: float) -> None:
-        """Wait longer than the longest request under way, keeping the lease meanwhile."""
+    def _settle(self, seconds: float, watch: Watch | None) -> set[int]:
+        """Wait longer than the longest request under way, keeping the lease; give the legs whose sessions came back."""
         self.progress(f"settle {seconds:g} s")
         left = seconds
         while left > 0:
             part = min(left, 30.0, self.holding.ttl_seconds / 3)
-            self.sleep(part)
+            if watch is None:
+                self.sleep(part)
+            elif watch.for_seconds(part):
+                self.last_ended = self.journal.now()
             left -= part
             self.holding.keep()
+        return watch.returned if watch else set()
+
+    def _watch(self, legs: Sequence[OpenLeg], tally: "_Tally", older_only: Collection[int]) -> Watch | None:
+        """Give what watches the sessions that were ended, where there are any and their store can."""
+        stores: dict[str, Returning] = {}
+        items: dict[str, dict[EndSessions, int]] = {}
+        for name, mine in _by_store(leg for leg in legs if tally.ended[leg.leg_id] and tally.goes_on(leg)):
+            store = self.targets.session_stores[name]
+            if isinstance(store, Returning):
+                stores[name] = store
+                items[name] = {_ending(leg, older_only=leg.leg_id in older_only): leg.leg_id for leg in mine}
+        return Watch(stores, items, self.holding.check, self.sleep) if stores else None
 
     def _still_open(self, legs: Sequence[OpenLeg], _run: object, _claims: object) -> tuple[OpenLeg, ...]:
         return self.journal.still_open(legs)
@@ -192,7 +216,7 @@ class _Tally:
         if leg.key in doors:
             return Outcome(LegState.INTENDED, "swept; swept again when the last door is closed", ended=count)
         if leg.leg_id in self.came_back:
-            return Outcome(LegState.INTENDED, "sessions keep coming back: raise settle_seconds", ended=count)
+            return Outcome(LegState.INTENDED, f"sessions keep coming back: {_COMES_BACK}", ended=count)
         return Outcome(
             LegState.CLOSED if count else LegState.ALREADY_CLOSED,
             f"{count} session{'' if count == 1 else 's'} ended",

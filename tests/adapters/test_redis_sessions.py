@@ -138,6 +138,53 @@ def test_a_session_brought_back_at_the_end_of_a_request_is_ended_again_and_count
     assert not client.exists(SECRET_KEY)
 
 
+# --- what comes back while it settles -------------------------------------------------------------------------------
+
+
+def test_a_session_written_back_after_the_sweep_is_ended_again_and_its_item_named(
+    store: RedisSessionStore, client: redis.Redis
+) -> None:
+    gone, other = EndSessions("u1003"), EndSessions("u1004")
+    client.mset({SECRET_KEY: value("u1003"), "session:2": value("u1004")})
+    store.close([gone, other])
+    client.set(SECRET_KEY, value("u1003", seen=1))
+
+    back, quiet = store.end_again([gone, other]), store.end_again([gone, other])
+
+    assert (back, quiet) == (frozenset({gone}), frozenset())
+    assert not client.exists(SECRET_KEY)
+
+
+def test_only_what_was_ended_is_ended_again(store: RedisSessionStore, client: redis.Redis) -> None:
+    """Another's session under the same key stays, and so does a new sign-in: the next sweep judges it."""
+    gone = EndSessions("u1003")
+    client.set(SECRET_KEY, value("u1003"))
+    store.close([gone])
+    client.mset({SECRET_KEY: value("u2000"), "session:new": value("u1003")})
+
+    back = store.end_again([gone])
+
+    assert back == frozenset()
+    assert client.exists(SECRET_KEY, "session:new") == 2
+
+
+def test_what_was_ended_is_remembered_until_a_sweep_without_its_item_and_no_longer_than_the_connection(
+    store: RedisSessionStore, client: redis.Redis
+) -> None:
+    first, second = EndSessions("u1003"), EndSessions("u1004")
+    client.mset({SECRET_KEY: value("u1003"), "session:2": value("u1004")})
+    store.close([first, second])
+    store.close([first])
+    client.mset({SECRET_KEY: value("u1003"), "session:2": value("u1004")})
+
+    back = store.end_again([first, second])
+    store.disconnect()
+    client.set(SECRET_KEY, value("u1003"))
+    after = store.end_again([first])
+
+    assert (back, after) == (frozenset({first}), frozenset())
+
+
 # --- hostile values ---------------------------------------------------------------------------------------------
 
 HOSTILE_JSON = {

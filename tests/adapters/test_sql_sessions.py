@@ -68,6 +68,36 @@ def store(web: Web, settings: SqlSessionSettings, site: Site) -> SqlSessionStore
     return SqlSessionStore("web", settings, site)
 
 
+# --- what comes back while it settles -------------------------------------------------------------------------------
+
+
+def test_a_row_written_back_after_the_sweep_is_ended_again_and_its_item_named(web: Web, store: SqlSessionStore) -> None:
+    gone, other = EndSessions("u1003"), EndSessions("u1004")
+    web.put()
+    web.put("sid-2", "u1004")
+    store.close([gone, other])
+    web.put()
+
+    back, quiet = store.end_again([gone, other]), store.end_again([gone, other])
+
+    assert (back, quiet) == (frozenset({gone}), frozenset())
+    assert web.ids() == []
+
+
+def test_only_what_was_ended_is_ended_again(web: Web, store: SqlSessionStore) -> None:
+    """Another's session under the same id stays, and so does a new sign-in: the next sweep judges it."""
+    gone = EndSessions("u1003")
+    web.put()
+    store.close([gone])
+    web.put(login="u2000")
+    web.put("sid-new")
+
+    back = store.end_again([gone])
+
+    assert back == frozenset()
+    assert web.ids() == [ID, "sid-new"]
+
+
 # --- times ------------------------------------------------------------------------------------------------------
 
 

@@ -174,6 +174,43 @@ def test_opening_takes_a_closing_off_the_list(hosted: Hosted) -> None:
     assert row["what to do"] == "Make sure that this member has the username u1 and is enabled."
 
 
+def test_a_closing_that_is_called_off_becomes_a_row_that_says_so_and_what_to_do_where_it_was_done(
+    hosted: Hosted,
+) -> None:
+    before = Member("engage", "1", "u1", code="XU1", name="Anna Xu")
+    hosted.close()
+
+    hosted.portal.withdraw([CloseMember(before)])
+
+    (row,) = hosted.rows()
+    assert (row["action"], row["contact code"], row["name"]) == ("leave open", "C-XU1", "Anna Xu")
+    assert row["what to do"].startswith("Called off: do not close this member.")
+    assert "has the username u1 and is enabled again" in row["what to do"]
+
+
+def test_a_row_that_was_called_off_goes_when_a_later_export_shows_the_member_open(hosted: Hosted) -> None:
+    hosted.close("1")
+    hosted.portal.withdraw([CloseMember(Member("engage", "1", "u1"))])
+    hosted.export(CLOSED_ANNA, BEN, hours=1)
+    hosted.close("2")
+    while_closed = [row["person id"] for row in hosted.rows()]
+    hosted.export(ANNA, BEN, hours=2)
+
+    hosted.close("2")
+
+    assert while_closed == ["1", "2"]
+    assert [row["person id"] for row in hosted.rows()] == ["2"]
+
+
+def test_calling_off_what_nobody_was_asked_leaves_the_list_as_it_is(hosted: Hosted) -> None:
+    hosted.portal.remove([Member("engage", "1", "u1")])
+    before = hosted.worklist.read_bytes()
+
+    hosted.portal.withdraw([CloseMember(Member("engage", "1", "u1")), CloseMember(Member("engage", "9"))])
+
+    assert hosted.worklist.read_bytes() == before
+
+
 def test_additions_and_removals_are_asked_for_and_proven_alike(hosted: Hosted) -> None:
     new, ben = Member("engage", "3", name="Cleo"), Member("engage", "2", "u2")
     asked = [*hosted.portal.add([new]), *hosted.portal.remove([ben])]
@@ -287,3 +324,81 @@ def test_check_names_a_column_the_export_does_not_have(hosted: Hosted) -> None:
 def test_a_column_nobody_reads_is_refused_with_a_suggestion(hosted: Hosted) -> None:
     with pytest.raises(ConfigError, match=r"'user_name'.*nearest is 'username'"):
         hosted.made(columns=COLUMNS | {"user_name": "Username"})
+
+
+# --- an export with contact codes only --------------------------------------------------------------------------------
+
+CODES = {"username": "Username", "status": "Status", "code": "Code", "name": "Name"}
+
+
+def known(code: str) -> str:
+    """Say whose a code is, as a run tells the portal."""
+    if code == "ZZ9":
+        raise ValueError("ZZ9 is the contact code of 2 people: p7, p8")
+    return {"XU1": "p1", "YO2": "p2"}.get(code, f"code {code}")
+
+
+@pytest.fixture
+def coded(hosted: Hosted) -> Hosted:
+    """A portal whose export names its members by code alone."""
+    hosted.portal = hosted.made(columns=CODES)
+    hosted.portal.learn(known)
+    return hosted
+
+
+def test_members_of_an_export_without_person_id_are_found_by_their_contact_code(coded: Hosted) -> None:
+    coded.export(ANNA, BEN, ("3", "u3", "Enabled", "GONE", "Cleo"))
+
+    members = coded.portal.read_all().members
+
+    assert [(m.person_id, m.code) for m in members] == [("p1", "XU1"), ("p2", "YO2"), ("code GONE", "GONE")]
+    assert [m.username for m in coded.portal.read_some(["p2"])] == ["u2"]
+
+
+def test_a_closing_asked_for_by_code_is_proven_by_code(coded: Hosted) -> None:
+    closing = [CloseMember(Member("engage", "p1", "u1", code="XU1"))]
+    (asked,) = coded.portal.close(closing)
+    coded.export(CLOSED_ANNA, BEN, hours=1)
+
+    (proven,) = coded.portal.close(closing)
+
+    assert (asked.state, proven.state) == (LegState.INTENDED, LegState.CLOSED)
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (("3", "u3", "Enabled", "ZZ9", "Cleo"), "ZZ9 is the contact code of 2 people: p7, p8"),
+        (("3", "u3", "Enabled", "XU1", "Cleo"), "stands on line 2 already"),
+        (("3", "u3", "Enabled", " ", "Cleo"), "no contact code"),
+    ],
+    ids=["of two people", "on two lines", "blank"],
+)
+def test_a_code_that_does_not_say_who_it_is_stops_the_reading_and_is_named(
+    coded: Hosted, row: tuple[str, ...], sentence: str
+) -> None:
+    coded.export(ANNA, row)
+
+    with pytest.raises(SourceError) as caught:
+        coded.portal.read_all()
+
+    assert sentence in str(caught.value)
+    assert "line 3" in str(caught.value)
+    assert "Code" in str(caught.value)
+
+
+def test_before_the_admin_system_is_read_nobody_is_found_by_code_and_check_still_reads_the_export(
+    hosted: Hosted,
+) -> None:
+    portal = hosted.made(columns=CODES)
+
+    with pytest.raises(SourceError, match="has not been read"):
+        portal.read_all()
+    assert portal.check()[0].level is Level.OK
+
+
+def test_an_export_must_say_who_a_member_is(hosted: Hosted) -> None:
+    with pytest.raises(ConfigError, match="who a member is") as caught:
+        hosted.made(columns={"username": "Username"})
+
+    assert "columns.code" in caught.value.remedy

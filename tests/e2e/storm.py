@@ -18,7 +18,6 @@ from tests.servers import free_port, stop, tail
 LONGEST_REQUEST = 0.3
 """Seconds a request of these portals may take, at most."""
 
-# A session that is never without a request under way comes back whenever it is ended: a storm, not a siege.
 _SESSIONS_EACH = 4
 _START_SECONDS = 20
 _PORTALS = Path(__file__).parent
@@ -49,6 +48,16 @@ class Storm:
             self._threads.append(thread)
             thread.start()
 
+    def besiege(self, user: str, threads: int) -> None:
+        """Let a user sign in once, and keep that one session busy: never a moment without a request under way."""
+        with requests.Session() as browser:
+            browser.trust_env = False
+            cookie = self._ask(browser, user, f"/login/{user}", {})
+        for number in range(threads):
+            thread = threading.Thread(target=self._press, args=(user, cookie, random.Random(number)), daemon=True)  # noqa: S311 - a storm, no secret
+            self._threads.append(thread)
+            thread.start()
+
     def end(self) -> None:
         self._over.set()
         for thread in self._threads:
@@ -71,6 +80,13 @@ class Storm:
                     seconds = chance.uniform(0.02, LONGEST_REQUEST)
                     self._ask(browser, user, f"/busy/{seconds:.3f}", chance.choice(cookies))
                 time.sleep(chance.uniform(0.05, 0.25))
+
+    def _press(self, user: str, cookie: dict[str, str], chance: random.Random) -> None:
+        with requests.Session() as browser:
+            browser.trust_env = False
+            while not self._over.is_set():
+                seconds = chance.uniform(LONGEST_REQUEST / 2, LONGEST_REQUEST)
+                self._ask(browser, user, f"/busy/{seconds:.3f}", cookie)
 
     def _ask(self, browser: requests.Session, user: str, path: str, cookies: dict[str, str]) -> dict[str, str]:
         began = time.monotonic()

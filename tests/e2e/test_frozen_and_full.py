@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from connector.model import LegState
 from tests.e2e import configs
 from tests.e2e.cluster import Cluster, running_cluster
 from tests.e2e.command import Command, Ran, finish
@@ -132,6 +133,56 @@ def test_a_database_stopped_in_the_middle_is_waited_for_and_the_run_that_lost_it
 
     assert (first.code, second.code) == (1, 0), (first, second)
     assert "lost its lease" in first.said
+    assert all_closed(scene)
+
+
+def impatient(command: Command, after: str) -> None:
+    """Give a PostgreSQL up after a second of silence; `after` is the line of its section this is written behind."""
+    text = command.config.read_text(encoding="utf-8")
+    command.config.write_text(text.replace(after, f"{after}\nreceive_timeout = 1"), encoding="utf-8")
+
+
+def test_a_portal_whose_database_is_frozen_is_given_up_and_finished_when_it_goes_on(lined_school: LinedSchools) -> None:
+    lined = lined_school(_LEFT)
+    scene = lined.scene
+    impatient(scene.connector, 'table = "members"')
+    scene.connector.approve_first_run()
+    process = held_before_the_effects(lined)
+    postgres = scene.portal.server.process.pid
+    with stopped(postgres, *children(postgres)):
+        lined.redis.let_go()
+        first = finish(process)
+
+    open_after_the_first = scene.legs("p0")["credential"].state
+    second = scene.connector("resume")
+
+    assert (first.code, open_after_the_first, second.code) == (4, LegState.UNREACHABLE, 0), (first, second)
+    assert "Traceback" not in first.err
+    assert all_closed(scene)
+
+
+def test_a_journal_whose_database_is_frozen_ends_the_run_with_a_sentence_and_loses_nothing(
+    own_cluster: Cluster, lined_school: LinedSchools
+) -> None:
+    lined = lined_school(_LEFT)
+    scene, journal = lined.scene, Database.made_by(own_cluster.server)
+    text = scene.connector.config.read_text(encoding="utf-8")
+    scene.connector.config.write_text(text.replace("sqlite:///journal.sqlite", journal.url), encoding="utf-8")
+    impatient(scene.connector, f'url = "{journal.url}"')
+    scene.connector.approve_first_run()
+    process = held_before_the_effects(lined)
+    postgres = own_cluster.server.process.pid
+    with stopped(postgres, *children(postgres)):
+        lined.redis.let_go()
+        first = finish(process)
+    end_leases(own_cluster, journal)
+
+    second = scene.connector("run")
+
+    assert (first.code, second.code) == (1, 0), (first, second)
+    assert "The journal" in first.err
+    assert "Nothing is done without it." in first.err
+    assert "Traceback" not in first.err
     assert all_closed(scene)
 
 
@@ -272,9 +323,7 @@ def test_a_database_restarted_in_the_middle_with_journal_and_portal_in_it_loses_
     first = restarted_in_the_middle(own_cluster, scene)
     portal, journal = Database(own_cluster.server, portal.name), Database(own_cluster.server, journal.name)
     scene = replace(scene, portal=portal)
-    with own_cluster.server.connect(journal.name) as connection:
-        for table in (b"leases", b"claims"):
-            connection.execute(b"UPDATE " + table + b" SET expires_at = '2026-01-01'")
+    end_leases(own_cluster, journal)
 
     second = scene.connector("resume")
 
@@ -286,13 +335,20 @@ def test_a_database_restarted_in_the_middle_with_journal_and_portal_in_it_loses_
         assert opened.verify_audit().ok
 
 
+def end_leases(cluster: Cluster, journal: Database) -> None:
+    """Let nobody have to wait for the lease of a run that is dead."""
+    with cluster.server.connect(journal.name) as connection:
+        for table in (b"leases", b"claims"):
+            connection.execute(b"UPDATE " + table + b" SET expires_at = '2026-01-01'")
+
+
 def restarted_in_the_middle(cluster: Cluster, scene: Scene[OpenLdap, Cache]) -> Ran:
     """Run while a transaction of the portal's own holds its rows, and restart the database under both."""
     with scene.portal.server.connect(scene.portal.name) as holder:
         holder.autocommit = False
         holder.execute("SELECT * FROM members FOR UPDATE")
         process = scene.connector.start("run")
-        wait_for(lambda: scene.directory.locked() == _LEFT)
+        wait_for(lambda: holder.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount > 0)
         cluster.restart()
         holder.close()
     return finish(process)

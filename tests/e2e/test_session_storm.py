@@ -101,3 +101,24 @@ def test_after_the_clean_sweep_no_request_of_the_person_is_answered_as_signed_in
     assert under.storm.signed_in("u1003", since=clean_since) == 0
     assert sum(a.sent_by == "u1003" and a.began >= clean_since for a in under.storm.answers) > 10
     assert under.storm.signed_in("u1004", since=clean_since) > 5
+
+
+def test_a_session_that_is_never_without_a_request_under_way_is_ended_all_the_same(
+    flask_portal: Portal, applier: Applier
+) -> None:
+    """Every request writes its session back at its end, and the next one is there before any sweep."""
+    applier.targets = Targets(applier.targets.admin_system, session_stores={"web": flask_portal.store})
+    flask_portal.storm.besiege("u1003", threads=4)
+    time.sleep(1)
+    signed_in_before = flask_portal.storm.signed_in("u1003")
+
+    (flask_portal.doors / "u1003").unlink()
+    still_open = applier.revoke([revocation(legs=(sessions_leg(subject="u1003"),))], "7f3a")
+    clean_since = time.monotonic()
+    time.sleep(1)
+    flask_portal.storm.end()
+
+    assert [(leg.state, leg.detail) for leg in still_open] == []
+    assert signed_in_before > 5
+    assert flask_portal.storm.signed_in("u1003", since=clean_since) == 0
+    assert sum(a.began >= clean_since for a in flask_portal.storm.answers) > 5
