@@ -53,6 +53,7 @@ from connector.reconcile.report import Report
 from connector.reconcile.restoring import Restore, plan_restore
 from connector.reconcile.rule_changes import RESTRICTION_LIFTED
 from connector.reconcile.running import UNBELIEVED, Running, RunResult, Setup
+from connector.reconcile.sourced import WithSourced
 from connector.reconcile.trial import trial
 from connector.registry import open_admin_system, open_directories, open_portals, open_session_stores, validate
 from connector.urgent import Urgent
@@ -79,8 +80,9 @@ class Connector:
         validate(config)
         with contextlib.suppress(OSError):  # who needs the folder says by name that it cannot be written
             config.site.state_folder.mkdir(mode=0o750, exist_ok=True)
-        admin_system, portals, directories = open_admin_system(config), open_portals(config), open_directories(config)
-        stores, journal = open_session_stores(config), open_journal(config)
+        portals, directories, stores = open_portals(config), open_directories(config), open_session_stores(config)
+        journal, roles = open_journal(config), config.scim.roles if config.scim else {}
+        admin_system = WithSourced(open_admin_system(config), lambda: journal.sourced(roles))
         targets = Targets(admin_system, portals, directories, awaiting(stores, journal.signatures))
         return cls(config, journal, targets, who_acts(), progress, from_environment())
 
@@ -262,10 +264,15 @@ class Connector:
         """Keep someone out, from the next decision on."""
         self.journal.block(person_id, self.operator, reason, until)
 
-    def unblock(self, person_id: str, second: str, password: str, code: str) -> None:
-        """Lift a block, with a second operator who proves themselves."""
+    def unblock(
+        self, person_id: str, second: str, password: str, code: str, also: Sequence[str] = ()
+    ) -> tuple[str, ...]:
+        """Lift every block on one human, with a second operator who proves themselves; give the records unblocked.
+
+        `also` are the other records of the same human.
+        """
         self.second(second, password, code, f"unblock {person_id}")
-        self.journal.unblock(person_id, self.operator, second)
+        return self.journal.unblock(person_id, self.operator, second, also)
 
     def second(self, name: str, password: str, code: str, what: str) -> None:
         """Prove the second operator, once for `what`. Raises NotAllowed."""

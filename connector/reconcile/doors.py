@@ -139,7 +139,12 @@ def unread_words(identity: Identity, scene: Scene) -> frozenset[str]:
 
 
 def account_is_needed(identity: Identity, scene: Scene) -> bool:
-    """Say whether any portal that needs a directory account is entitled, or may be: unknown is not *no*."""
+    """Say whether any portal that needs a directory account is entitled, or may be: unknown is not *no*.
+
+    Of a person whose admin system is an identity provider, the account is the provider's to keep while they are active.
+    """
+    if identity.key in scene.school.granted and may_be_entitled(scene.school, identity.key):
+        return True
     if not scene.account_portals.isdisjoint(scene.claims.portals_of(identity.person_id)):
         return True
     return bool(scene.silent) and not scene.account_portals.isdisjoint(unread_words(identity, scene))

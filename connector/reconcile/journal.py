@@ -29,6 +29,7 @@ from connector.reconcile.journal_plans import Plans
 from connector.reconcile.journal_register import Register
 from connector.reconcile.journal_runs import Runs
 from connector.reconcile.journal_snapshots import Snapshots
+from connector.reconcile.journal_sourced import Sourced
 from connector.reconcile.journal_store import Store
 from connector.reconcile.journal_sweeps import Sweeps
 from connector.reconcile.journal_trail import Trail
@@ -46,6 +47,7 @@ class Journal:
         self._store = store
         self._bind_runs(Runs(store), Snapshots(store), Plans(store))
         self._bind_people(People(store), Register(store))
+        self.sourced = Sourced(store).read
         self._bind_effects(Claims(store), Legs(store), Changes(store))
         self._bind_past(Recall(store), Past(store))
         self._bind_trail(Trail(store), Period(store))
@@ -93,6 +95,12 @@ class Journal:
         """Prove that a write lands on disk, before anything is tried. Raises JournalError: full, read-only, gone."""
         with self._store.writing() as writing:
             writing.conn.execute(update(tables.audit_head).values(proved_at=writing.now))
+
+    def begun_anew(self, operator: str, reason: str) -> None:
+        """Write down, as its first record, that a named person began this journal in the place of one that is lost."""
+        with self._store.writing() as writing:
+            sentence = f"This journal was begun anew by {operator}, with the key of an earlier one: {reason}."
+            writing.note("begun-anew", "journal", operator, sentence, detail={"reason": reason})
 
     def disconnect(self) -> None:
         """Let go of connections. What was written stays; leases and claims end by themselves."""
@@ -179,6 +187,7 @@ class Journal:
         self.authority_due = authority.due
         self.terminated = authority.terminated
         self.countersign = authority.countersign
+        self.refuse_countersignature = authority.refuse
         self.signatures = authority.waiting
         self.give_code = codes.make
         self.print_codes = codes.print_sealed

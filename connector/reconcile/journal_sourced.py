@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 from connector.model import Person, PersonStatus, RoleGrant
 from connector.reconcile.journal_scim_tables import scim_closings, scim_groups, scim_members, scim_users
 from connector.reconcile.journal_store import Store
+from connector.reconcile.text import fold
 
 SOURCED = "scim"
 """What `scim_users.source` says of people whom only an identity provider knows."""
@@ -37,7 +38,8 @@ class Sourced:
         self._store = store
 
     def read(self, roles: Mapping[str, str]) -> SourcedPeople:
-        """Read them all. `roles` maps a Group's folded display name to the security role it stands for."""
+        """Read them all. `roles` maps a Group's display name to the security role it stands for."""
+        roles = {fold(name): role for name, role in roles.items()}
         with self._store.reading() as conn:
             people, wanted = _users(conn)
             closing = _deleted(conn, frozenset(people))
@@ -90,8 +92,8 @@ def _groups(conn: Connection) -> dict[str, list[tuple[str, str]]]:
     joined = members.join(groups, groups.c.id == members.c.group_id).join(
         scim_users, scim_users.c.id == members.c.user_id
     )
-    columns = (scim_users.c.person_id, groups.c.portal, groups.c.display_key)
+    columns = (scim_users.c.person_id, groups.c.portal, groups.c.display_name)
     found: dict[str, list[tuple[str, str]]] = {}
     for row in conn.execute(select(*columns).select_from(joined).where(scim_users.c.source == SOURCED)):
-        found.setdefault(row.person_id, []).append((row.portal, row.display_key))
+        found.setdefault(row.person_id, []).append((row.portal, fold(row.display_name)))
     return found

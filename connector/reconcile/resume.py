@@ -12,7 +12,16 @@ from connector.reconcile.claims import NOBODY, entitled_among
 from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decision, Decisions
 from connector.reconcile.doors import Scene, account_is_needed, member_is_closed, session_users
-from connector.reconcile.journal_values import ChangeKind, Direction, OpenChange, OpenLeg
+from connector.reconcile.entitlement import may_be_entitled
+from connector.reconcile.journal_values import (
+    INVITING,
+    AccountChange,
+    Change,
+    ChangeKind,
+    Direction,
+    OpenChange,
+    OpenLeg,
+)
 from connector.reconcile.plan_values import PlannedLeg
 from connector.reconcile.snapshot import Snapshot
 from connector.reconcile.text import fold
@@ -83,7 +92,11 @@ def _again(
     verdict = _close_again(leg, identity, decisions.scene, blocked=blocked)
     if isinstance(verdict, CallOff):
         return verdict if believed else Leave()
-    waits = leg.planned.unread or _waits_for_somebody(leg, identity, decision, blocked=blocked)
+    urgent = blocked or (decision is not None and decision.urgent)
+    if guarded := _protection(leg.planned, identity):
+        # As in a new plan: the directory leg of an urgent row is withheld alone; of any other the whole row waits.
+        return CallOff(f"protected since ({guarded}): it is never written from here") if urgent else Leave()
+    waits = leg.planned.unread or _waits_for_somebody(leg, identity, decision, urgent=urgent)
     if waits or (leg.state is LegState.CONFLICT and not _settled_meanwhile(leg, identity)):
         return Leave()
     return verdict
@@ -103,12 +116,12 @@ def _open_again(
         return CallOff("restricted by a court order: restore again with a second operator")
     if identity is not None and _left_the_managed_part(leg.planned, identity):
         return CallOff("moved out of the managed OUs, where nothing is written")
-    return Drive(leg)
+    guarded = _protection(leg.planned, identity)
+    return CallOff(f"protected since ({guarded}): it is never written from here") if guarded else Drive(leg)
 
 
-def _waits_for_somebody(leg: OpenLeg, identity: Identity | None, decision: Decision | None, *, blocked: bool) -> bool:
+def _waits_for_somebody(leg: OpenLeg, identity: Identity | None, decision: Decision | None, *, urgent: bool) -> bool:
     """Say whether a dispute or a keep that came up since holds the leg; of urgent rows, the directory leg only."""
-    urgent = blocked or (decision is not None and decision.urgent)
     if identity is not None and identity.disputed:
         return not urgent or leg.planned.kind is LegKind.DIRECTORY
     return not urgent and decision is not None and Hold.KEEP in decision.holds
@@ -153,6 +166,18 @@ def _left_the_managed_part(planned: PlannedLeg, identity: Identity) -> bool:
     return any((a.directory, a.guid) == (planned.target, planned.subject) and not a.managed for a in found)
 
 
+def _protection(planned: PlannedLeg, identity: Identity | None) -> str:
+    """Say what protects the account of a leg by now; a leg that was planned unread means all that are enabled there."""
+    if planned.kind is not LegKind.DIRECTORY or identity is None:
+        return ""
+    mine = [a.account for a in identity.accounts if a.account.directory == planned.target]
+    if planned.unread:
+        meant = [account for account in mine if account.managed and account.enabled]
+    else:
+        meant = [account for account in mine if account.guid == planned.subject]
+    return meant[0].protected if meant and all(account.protected for account in meant) else ""
+
+
 def _sessions_again(leg: OpenLeg, identity: Identity | None, scene: Scene, *, blocked: bool) -> Verdict:
     """Drive what is left of a sessions leg: no portal that is entitled again, none where the user is another's now."""
     planned, entitled = leg.planned, scene.claims.portals_of(leg.person_id)
@@ -193,26 +218,38 @@ def _others(leg: OpenLeg, portal: str, scene: Scene) -> frozenset[str]:
     return entitled_among(holders, claims.entitled) - {leg.person_id or ""}
 
 
-# --- membership changes -----------------------------------------------------------------------------------------------
+# --- changes of memberships and accounts ------------------------------------------------------------------------------
 
 
 def changes_again(
     changes: Iterable[OpenChange], decisions: Decisions
 ) -> tuple[tuple[OpenChange, ...], tuple[tuple[OpenChange, str], ...]]:
-    """Give the open membership changes to drive, and those to call off with why."""
+    """Give the open changes to drive, and those to call off with why. What a dispute leaves unclear is in neither."""
     judged = [(change, _not_wanted(change, decisions)) for change in changes]
-    return tuple(c for c, why in judged if not why), tuple((c, why) for c, why in judged if why)
+    disputed = {i.person_id for i in decisions.correlation.identities if i.disputed}
+    drive = (c for c, why in judged if not why and not _waits(c.change, disputed))
+    return tuple(drive), tuple((c, why) for c, why in judged if why)
+
+
+def _waits(change: Change, disputed: Collection[str | None]) -> bool:
+    """A disputed identity is not provisioned: whose account it would be is not clear."""
+    return isinstance(change, AccountChange) and change.kind in INVITING and change.person_id in disputed
 
 
 def _not_wanted(change: OpenChange, decisions: Decisions) -> str:
     """Say why nobody is to be let in by this change any more; empty means they are, or it takes access away."""
     wanted, school = change.change, decisions.school
-    if wanted.kind not in (ChangeKind.ADD, ChangeKind.ENABLE):
-        return ""
+    if wanted.kind not in INVITING:
+        overtaken = wanted.kind is ChangeKind.UPDATE_ACCOUNT and change.state is LegState.CONFLICT
+        return "somebody else changed the account meanwhile: what is missing is planned anew" if overtaken else ""
     if wanted.person_id in school.blocked:
         return "blocked since it was intended"
     if wanted.person_id in school.denied:
         return "denied since it was intended"
+    if isinstance(wanted, AccountChange):
+        kept = wanted.person_id in school.granted and may_be_entitled(school, wanted.person_id)
+        entitled_to_any = kept or bool(decisions.scene.claims.portals_of(wanted.person_id))
+        return "" if entitled_to_any else "no longer entitled to anything"
     by_rule = wanted.after is not None and wanted.after.membership_type is MembershipType.SYSTEM_GENERATED
     entitled = wanted.portal in decisions.scene.claims.portals_of(wanted.person_id)
     lost = wanted.kind is ChangeKind.ADD and by_rule and not entitled

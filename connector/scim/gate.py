@@ -40,6 +40,11 @@ _NAMED = select(scim_users).where(scim_users.c.user_name_key == bindparam("key")
 _LATELY = select(func.count()).where(
     scim_closings.c.client == bindparam("client"), scim_closings.c.at > bindparam("at")
 )
+_CALLED_OFF = (
+    update(scim_closings)
+    .where(scim_closings.c.person_id == bindparam("of"), scim_closings.c.done_at.is_(None))
+    .values(done_at=bindparam("ended"))
+)
 _PORTALS_OF = (
     select(scim_groups.c.id)
     .join(scim_members, scim_members.c.group_id == scim_groups.c.id)
@@ -80,6 +85,8 @@ class Gate:
             return self._closed(writing, client, row, "active: false")
         if row.source == SOURCED:
             self._refuse_blocked(writing, (row.person_id,))
+            # What the provider took away and takes back before it was done is not done any more.
+            writing.conn.execute(_CALLED_OFF, {"of": row.person_id, "ended": writing.now})
             return Ruling(row.person_id, SOURCED, active=True, wanted=True, pending=self._pending(OPEN))
         person = known(writing.conn, row.person_id)
         self._refuse_unentitled(writing, row.person_id, person)

@@ -1,0 +1,80 @@
+"""Close people now, on claims alone, ahead of any run: what a client asked for, already decided and blocked.
+
+It never decides who may be closed: the rows are planned and guarded. Whom a running batch holds is left for the next
+try, and marked so that no run takes them again before it.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from connector.reconcile.apply import Applier, Pace
+from connector.reconcile.boundaries import Boundary, Reached, unwatched
+from connector.reconcile.journal import Journal
+from connector.reconcile.journal_values import Claim, Direction, OpenLeg
+from connector.reconcile.plan_values import Revocation
+from connector.reconcile.reading import Progress, Targets, silent
+
+
+@dataclass(frozen=True, slots=True)
+class Closer:
+    """Closes on one school's targets. `owner` is the same for every try, so that a mark of ours stays ours."""
+
+    journal: Journal
+    targets: Targets
+    pace: Pace
+    owner: str
+    operator: str
+    progress: Progress = silent
+    reached: Reached = unwatched
+    sleep: Callable[[float], None] = time.sleep
+
+    def close(self, rows: Sequence[Revocation], keys: Collection[str]) -> frozenset[str]:
+        """Intend these rows and drive them, with what is open of `keys` from earlier; give the keys others hold."""
+        wanted = list(dict.fromkeys((*keys, *(row.key for row in rows))))
+        with self._held(wanted) as claims:
+            ours = {claim.key for claim in claims}
+            if ours:
+                self._close([row for row in rows if row.key in ours], ours, claims)
+        return frozenset(wanted) - ours
+
+    def _close(self, rows: Sequence[Revocation], keys: Collection[str], claims: Sequence[Claim]) -> None:
+        self.reached(Boundary.CLAIMED)
+        applier = Applier(self.journal, self.targets, None, self.pace, self.progress, self.sleep, self.reached, claims)
+        earlier = [leg for key in sorted(keys) for leg in self.journal.open_legs(key=key)]
+        new = self._intended(rows, claims)
+        opening = [leg for leg in earlier if leg.direction is Direction.OPEN]
+        applier.call_off([(leg, "closed since it was asked for") for leg in opening])
+        left = [leg for leg in earlier if leg.direction is Direction.CLOSE and leg.resumable and not leg.planned.unread]
+        planned = {(leg.key, leg.planned.kind, leg.planned.target, leg.planned.subject) for leg in new}
+        read = [leg for leg in earlier if leg.planned.unread and _address(leg) in planned]
+        applier.call_off([(leg, "can be read again: asked for anew") for leg in read])
+        applier.drive((*new, *left))
+
+    def _intended(self, rows: Sequence[Revocation], claims: Sequence[Claim]) -> tuple[OpenLeg, ...]:
+        if not rows:
+            return ()
+        self.reached(Boundary.BEFORE_INTENT)
+        legs = self.journal.intend(None, "", rows, self.operator, claims=claims)
+        self.reached(Boundary.INTENT_DURABLE)
+        return legs
+
+    @contextlib.contextmanager
+    def _held(self, keys: Sequence[str]) -> Iterator[tuple[Claim, ...]]:
+        seconds = self.pace.lease_seconds
+        claims = self.journal.claim_urgently(keys, self.owner, seconds)
+        if not claims:
+            claims = tuple(one for key in keys for one in self.journal.claim_urgently([key], self.owner, seconds))
+        try:
+            yield claims
+        except BaseException:
+            # The first error is the one to show; where giving back fails too, the claims end by themselves.
+            with contextlib.suppress(Exception):
+                self.journal.release_claims(claims)
+            raise
+        self.journal.release_claims(claims)
+
+
+def _address(leg: OpenLeg) -> tuple[str, str, str, str]:
+    return leg.key, leg.planned.kind, leg.planned.target, leg.planned.subject

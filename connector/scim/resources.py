@@ -1,0 +1,226 @@
+"""A request's User or Group becomes the document that is stored, and a stored document becomes an answer.
+
+Pure. A password never gets past this module, nor does anything a client may not write. Real providers' shapes are
+mended unless the client is strict; a value that cannot be read is refused with its name, never guessed.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from connector.scim.errors import bad_request, invalid_syntax, invalid_value
+from connector.scim.models import (
+    CONNECTOR_SCHEMA,
+    ENTERPRISE_SCHEMA,
+    GROUP_SCHEMA,
+    USER_SCHEMA,
+    ConnectorUser,
+    EnterpriseUser,
+    Group,
+    User,
+)
+from connector.scim.shapes import ENTERPRISE, GROUP, USER, Shape, fitted_parts
+
+__all__ = [
+    "CONNECTOR_SCHEMA",
+    "ENTERPRISE_SCHEMA",
+    "GROUP_SCHEMA",
+    "LOCATION",
+    "USER_SCHEMA",
+    "ConnectorUser",
+    "EnterpriseUser",
+    "Group",
+    "GroupBody",
+    "User",
+    "rendered",
+    "replaced_group",
+    "replaced_user",
+    "validated_group",
+    "validated_user",
+    "with_schemas",
+]
+
+LOCATION: Final = "@LOCATION@"
+"""Stands in a rendered document where the resource's own URL goes. It occurs there once, whatever the client sent."""
+
+Document = dict[str, Any]
+
+_MOST_MEMBERS: Final = 100_000
+_EXTENSIONS: Final = {ENTERPRISE_SCHEMA.lower(): ENTERPRISE_SCHEMA, CONNECTOR_SCHEMA.lower(): CONNECTOR_SCHEMA}
+# What a client never writes, and a replacement therefore keeps.
+_KEPT: Final = ("id", "meta", "groups", CONNECTOR_SCHEMA)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupBody:
+    """A Group as sent. `members` are User ids in their order; None when the request says nothing about members."""
+
+    document: Document
+    members: tuple[str, ...] | None
+
+
+def validated_user(sent: object, *, strict: bool) -> Document:
+    """The User of a POST as it is stored: without id, meta, password, groups and our extension. `active` is there.
+
+    Args:
+        sent: The body, as read from JSON.
+        strict: Refuse what the standard does not allow, instead of mending it.
+
+    Raises:
+        ScimError: invalidSyntax or invalidValue. Source: RFC 7644 3.3, RFC 7643 4.1.
+    """
+    return _user(sent, active=True, strict=strict)
+
+
+def replaced_user(before: Mapping[str, Any], sent: object, *, strict: bool) -> Document:
+    """The User after a PUT: what was sent, and of `before` only what a client may not write (RFC 7644 3.5.1).
+
+    A body that says nothing about `active` leaves it as it is: silence opens no door.
+    """
+    after = _user(sent, active=before.get("active", True), strict=strict)
+    after.update((key, before[key]) for key in _KEPT if key in before)
+    return with_schemas(after, USER)
+
+
+def validated_group(sent: object, *, strict: bool) -> GroupBody:
+    """The Group of a POST: the document without its members, and the members."""
+    body = _message(sent, GROUP_SCHEMA, strict=strict)
+    members = [value for key, value in body.items() if key.lower() == "members"]
+    document = fitted_parts(GROUP, {k: v for k, v in body.items() if k.lower() != "members"}, "", strict=strict)
+    require_text(document, "displayName")
+    if len(members) > 1:
+        raise invalid_syntax("members is there twice, spelled differently. Send it once.")
+    return GroupBody(with_schemas(document, GROUP), member_ids(members[0]) if members else None)
+
+
+def replaced_group(before: Mapping[str, Any], sent: object, *, strict: bool) -> GroupBody:
+    """The Group after a PUT."""
+    body = validated_group(sent, strict=strict)
+    body.document.update((key, before[key]) for key in _KEPT if key in before)
+    return GroupBody(with_schemas(body.document, GROUP), body.members)
+
+
+def member_ids(value: object) -> tuple[str, ...]:
+    """The User ids in a `members` value, each once: a list of objects, one object, or bare ids."""
+    if value is None:
+        return ()
+    values = value if isinstance(value, list) else [value]
+    if len(values) > _MOST_MEMBERS:
+        raise bad_request("tooMany", f"{len(values)} members in one request; at most {_MOST_MEMBERS} are taken.")
+    return tuple(dict.fromkeys(_member_id(one) for one in values))
+
+
+def require_text(document: Mapping[str, Any], name: str) -> None:
+    """Refuse a resource without the one attribute it is known by."""
+    if not str(document.get(name) or "").strip():
+        raise invalid_value(f"{name} is required and must not be empty.")
+
+
+def with_schemas(document: Mapping[str, Any], shape: Shape) -> Document:
+    """The same document, its keys in the order they are answered and `schemas` naming what is in it (RFC 7643 3)."""
+    ordered: Document = {"schemas": [shape.urn, *(urn for urn in _EXTENSIONS.values() if urn in document)]}
+    for attribute in shape.attributes:
+        if attribute.name in document:
+            ordered[attribute.name] = document[attribute.name]
+    for urn in _EXTENSIONS.values():
+        if urn in document:
+            ordered[urn] = document[urn]
+    return ordered
+
+
+def rendered(document: Mapping[str, Any], resource_id: str, version: int, created: datetime, modified: datetime) -> str:
+    """The JSON text of an answer, with `LOCATION` for its URL: schemas, id, externalId, meta, then the rest.
+
+    Args:
+        document: What is stored, with or without id and meta of its own, which are replaced.
+        resource_id: Its id.
+        version: Counts its changes; the ETag is `W/"version"`.
+        created: When it came, with a zone.
+        modified: When it last changed, with a zone.
+    """
+    is_group = GROUP_SCHEMA in document.get("schemas", ())
+    ordered = with_schemas(document, GROUP if is_group else USER)
+    head = {"schemas": ordered.pop("schemas"), "id": resource_id}
+    ordered.pop("id", None)
+    ordered.pop("meta", None)
+    if "externalId" in ordered:
+        head["externalId"] = ordered.pop("externalId")
+    meta = {
+        "resourceType": "Group" if is_group else "User",
+        "created": _instant(created),
+        "lastModified": _instant(modified),
+        "location": LOCATION,
+        "version": f'W/"{version}"',
+    }
+    parts = [_text(head)[:-1], f',"meta":{_dump(meta)}']
+    if ordered:
+        parts += [",", _text(ordered)[1:]]
+    else:
+        parts.append("}")
+    return "".join(parts)
+
+
+def _user(sent: object, *, active: bool, strict: bool) -> Document:
+    body = _message(sent, USER_SCHEMA, strict=strict)
+    own: Document = {}
+    enterprise: object = None
+    for key, value in body.items():
+        urn = _EXTENSIONS.get(key.lower())
+        if urn == ENTERPRISE_SCHEMA:
+            enterprise = value
+        elif urn is None:
+            own[key] = value
+    document = fitted_parts(USER, own, "", strict=strict)
+    document.pop("password", None)
+    require_text(document, "userName")
+    document.setdefault("active", active)
+    if enterprise is not None:
+        if not isinstance(enterprise, dict):
+            raise invalid_value(f"{ENTERPRISE_SCHEMA} must be an object.")
+        fit = fitted_parts(ENTERPRISE, enterprise, "", strict=strict)
+        document.update({ENTERPRISE_SCHEMA: fit} if fit else {})
+    return with_schemas(document, USER)
+
+
+def _message(sent: object, schema: str, *, strict: bool) -> Document:
+    """The body without its `schemas`, which are looked at first."""
+    if not isinstance(sent, dict):
+        raise invalid_syntax("The body must be a JSON object.")
+    listed = next((value for key, value in sent.items() if key.lower() == "schemas"), None)
+    if strict:
+        _check_schemas(listed, schema)
+    return {key: value for key, value in sent.items() if key.lower() != "schemas"}
+
+
+def _check_schemas(listed: object, schema: str) -> None:
+    """Every schema named, and no other (RFC 7643 3)."""
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise invalid_syntax(f'schemas must be a list with "{schema}" in it.')
+    named = {one.lower() for one in listed}
+    if schema.lower() not in named:
+        raise invalid_syntax(f'schemas must name "{schema}".')
+    if named - {schema.lower(), *_EXTENSIONS}:
+        raise invalid_syntax("schemas names a schema this service does not have (see /Schemas).")
+
+
+def _member_id(one: object) -> str:
+    if isinstance(one, dict):
+        one = next((value for key, value in one.items() if key.lower() == "value"), None)
+    if not isinstance(one, str) or not one.strip():
+        raise invalid_value('Each member must be {"value": "the id of a User"}.')
+    return one
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _text(value: object) -> str:
+    # Whatever a client sent, the marker stands for the location only.
+    return _dump(value).replace("@LOCATION", "\\u0040LOCATION")

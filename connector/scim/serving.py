@@ -1,0 +1,251 @@
+"""The endpoint as a process: the application over a school's journal, and the server it runs in.
+
+A worker opens the journal's database and nothing else: no source, no target, no snapshot, so that it stays small and
+answers while the school is being read. Whatever goes wrong, a client sees a SCIM error and never how we work inside.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from flask import Flask, Request, Response
+from sqlalchemy import event
+from werkzeug.exceptions import HTTPException
+
+from connector.config import Config, load
+from connector.config_scim import Scim
+from connector.errors import ConfigError, ConnectorError, JournalError
+from connector.journal_key import open_journal
+from connector.reconcile.journal_store import Store
+from connector.scim import blueprint, discovery
+from connector.scim.clients import Client
+from connector.scim.committing import Committer
+from connector.scim.entrance import Entrance
+from connector.scim.errors import ScimError, method_not_allowed, not_found, too_large, unavailable
+from connector.scim.gate import Gate
+from connector.scim.groups import Groups
+from connector.scim.listing import Listing
+from connector.scim.lookup import Lookup
+from connector.scim.paging import DEFAULT_PAGE, Cursors
+from connector.scim.prepared import Reader
+from connector.scim.room import Room, Settings
+from connector.scim.seam import Rules
+from connector.scim.users import Users
+
+CONFIG_VARIABLE = "CONNECTOR_CONFIG"
+"""How a worker is told which school it serves."""
+
+EXTENSION = "connector.scim"
+"""Where an application keeps its room."""
+
+THREADS = 16
+"""Of one worker: as many requests wait for the disk or for the targets at once."""
+
+_CACHE_KIB = 8192
+_RETRY_SECONDS = 5
+_RESTART_SECONDS = 5.0
+_STOP_SECONDS = 15.0
+_NOT_FOUND, _NOT_ALLOWED, _TOO_LARGE, _INTERNAL = 404, 405, 413, 500
+
+_log = logging.getLogger(__name__)
+
+
+def assembled(
+    store: Store, settings: Settings, rules: Rules, admit: blueprint.Admit = blueprint.nobody, *, acts: bool = False
+) -> Flask:
+    """Put the application together. `acts` is whether anything outside follows what is written."""
+    lookup = Lookup(Reader(store))
+    room = Room(Committer(store), lookup, rules, settings, acts)
+    listing = Listing(store, lookup, Cursors(store.audit_key, settings.cursor_minutes))
+    offer = discovery.Offer(
+        bulk_operations=settings.bulk_max_operations,
+        bulk_bytes=settings.max_body_bytes,
+        most_results=settings.max_results,
+        page_size=min(DEFAULT_PAGE, settings.max_results),
+        cursor_seconds=settings.cursor_minutes * 60,
+    )
+    endpoint = blueprint.Endpoint(room, listing, Users(rules), Groups(rules), offer, admit)
+    flask = Flask("connector.scim", static_folder=None)
+    flask.extensions[EXTENSION] = room
+    flask.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1  # one more, so that our own sentence is said
+    flask.register_blueprint(endpoint.blueprint(), url_prefix=blueprint.PREFIX)
+    flask.register_error_handler(ScimError, blueprint.refused)
+    flask.register_error_handler(JournalError, _unstored)
+    flask.register_error_handler(HTTPException, _http)
+    flask.register_error_handler(Exception, _unforeseen)
+    return flask
+
+
+def application(config_path: Path) -> Flask:
+    """Open a school's journal and give the application over it. Raises ConnectorError."""
+    config = load(config_path)
+    settings = _served(config)
+    store = open_journal(config).store
+    _slim(store)
+    entrance = Entrance(store, settings.proxies, settings.workers)
+    acts = bool(config.portals or config.directories or config.session_stores)
+    gate = Gate(config.site.zone, acts, bool(settings.directories or settings.groups))
+
+    def admit(request: Request) -> Client:
+        headers = request.headers
+        forwarded = headers.get("X-Forwarded-For", "")
+        return entrance.admit(headers.get("Authorization", ""), request.remote_addr or "", forwarded)
+
+    return assembled(store, settings, gate, admit, acts=acts)
+
+
+def _served(config: Config) -> Scim:
+    if config.scim is None:
+        raise ConfigError(
+            f"{config.path} has no section [scim]: this school is not served over SCIM.",
+            "Add [scim] (it may be empty), then: connector token create NAME",
+        )
+    return config.scim
+
+
+def _slim(store: Store) -> None:
+    """Let a worker's connections keep little: what a batch of thousands profits from, single requests do not."""
+    if store.engine.dialect.name != "sqlite":
+        return
+    store.engine.dispose()  # those that were opened before keep what they were opened with
+
+    def connected(connection: Any, _record: object) -> None:
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+
+    event.listen(store.engine, "connect", connected)
+
+
+# --- what nobody foresaw --------------------------------------------------------------------------------------------
+
+
+def _unstored(error: Exception) -> Response:
+    _log.error("scim request not stored: %s", error)
+    return blueprint.refused(unavailable(_RETRY_SECONDS, "Nothing could be stored or read just now. Send it again."))
+
+
+def _http(error: HTTPException) -> Response:
+    """Say in SCIM what the framework says about addresses, verbs and sizes."""
+    if error.code == _NOT_FOUND:
+        return blueprint.refused(not_found("There is nothing at this address."))
+    if error.code == _NOT_ALLOWED:
+        allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+        return blueprint.refused(method_not_allowed(f"This address takes {allowed}.", allowed))
+    if error.code == _TOO_LARGE:
+        return blueprint.refused(too_large("The body is larger than this service takes."))
+    return blueprint.refused(ScimError(error.code or _INTERNAL, "", error.name))
+
+
+def _unforeseen(error: Exception) -> Response:
+    _log.error("scim request failed", exc_info=error)
+    return blueprint.refused(ScimError(_INTERNAL, "", "The request failed in a way nobody foresaw. It is logged."))
+
+
+# --- processes ------------------------------------------------------------------------------------------------------
+
+
+def worker() -> Flask:
+    """Give a worker its application."""
+    return application(Path(os.environ[CONFIG_VARIABLE]))
+
+
+def listen(host: str, port: int, workers: int) -> None:
+    """Serve in this process and its workers until it is told to stop. `CONNECTOR_CONFIG` names the school."""
+    from granian import Granian  # noqa: PLC0415 - workers themselves have no use for it
+    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415 - as above
+
+    Granian(
+        f"{__name__}:worker" if __name__ != "__main__" else "connector.scim.serving:worker",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=THREADS,
+        http=HTTPModes.http1,
+        websockets=False,
+        factory=True,
+        respawn_failed_workers=True,
+    ).serve()
+
+
+@dataclass(slots=True)
+class Watched:
+    """Processes that are started together and end together; one that ends by itself is started again."""
+
+    commands: Sequence[Sequence[str]]
+    environment: dict[str, str]
+    stopping: threading.Event = field(default_factory=threading.Event)
+    _running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Keep them running until a signal comes."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+        try:
+            for index in range(len(self.commands)):
+                self._start(index)
+            while not self.stopping.wait(0.2):
+                self._restart_ended()
+        finally:
+            self._end_all()
+
+    def _start(self, index: int) -> None:
+        self._running[index] = subprocess.Popen(list(self.commands[index]), env=self.environment)  # noqa: S603 - our own
+
+    def _restart_ended(self) -> None:
+        for index, process in list(self._running.items()):
+            if process.poll() is not None:
+                _log.error("scim process %s ended with %s; it is started again", index, process.returncode)
+                if not self.stopping.wait(_RESTART_SECONDS):
+                    self._start(index)
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stopping.set()
+
+    def _end_all(self) -> None:
+        for process in self._running.values():
+            process.terminate()
+        until = time.monotonic() + _STOP_SECONDS
+        for process in self._running.values():
+            try:
+                process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def serve(config_path: Path, host: str, port: int, workers: int = 0) -> None:
+    """Serve a school until told to stop: the server, and beside it the process that acts for it.
+
+    Each is a process of its own: the server and its workers hold nothing that the command line or the driver has
+    loaded. `workers` 0 is as many as the config says. Raises ConnectorError where the config or the journal cannot be
+    used, before anything listens.
+    """
+    config = load(config_path)
+    settings = _served(config)
+    with open_journal(config) as journal:
+        journal.ready()
+    path, python = str(config_path.absolute()), (sys.executable, "-m")
+    server = (*python, "connector.scim.serving", host, str(port), str(workers or settings.workers))
+    environment = {**os.environ, CONFIG_VARIABLE: path, "MALLOC_ARENA_MAX": "2"}
+    Watched((server, (*python, "connector.scim.driver", path)), environment).run()
+
+
+def _main(words: Sequence[str]) -> None:
+    host, port, workers = words
+    try:
+        listen(host, int(port), int(workers))
+    except ConnectorError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

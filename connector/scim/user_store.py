@@ -1,0 +1,142 @@
+"""Users as rows: a document as it is answered, beside the columns it is found by. Each verb is part of a transaction.
+
+What a row says of `active` is what its document says. Nothing here decides; nothing here reads a request.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from connector.reconcile.journal_scim_tables import scim_emails, scim_users
+from connector.scim.committing import Turn
+from connector.scim.errors import conflict, not_found
+from connector.scim.prepared import Prepared
+from connector.scim.resources import rendered
+from connector.scim.seam import Ruling
+from connector.scim.search_document import email_keys, user_columns
+from connector.scim.searched import with_meta
+
+Document = Mapping[str, Any]
+
+COLUMNS = tuple(column for column in scim_users.c if column.name != "search")
+"""A row as it is ruled on and answered: all but what only a filter reads."""
+
+_ROW = select(*COLUMNS).where(scim_users.c.id == bindparam("id"))
+_INSERT = Prepared(insert(scim_users))
+_CHANGED = (
+    "user_name",
+    "user_name_key",
+    "external_id",
+    "code_key",
+    "active",
+    "wanted",
+    "pending",
+    "pending_since",
+    "source",
+    "client",
+    "document",
+    "search",
+    "version",
+    "modified_at",
+)
+_UPDATE = Prepared(
+    update(scim_users)
+    .where(scim_users.c.id == bindparam("of"))
+    .values({name: bindparam(f"new_{name}", type_=scim_users.c[name].type) for name in _CHANGED})
+)
+_DELETE = Prepared(delete(scim_users).where(scim_users.c.id == bindparam("of")))
+_MAIL = Prepared(insert(scim_emails))
+_UNMAIL = Prepared(delete(scim_emails).where(scim_emails.c.user_id == bindparam("of")))
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a User is from now on: the client it came through, and what was ruled."""
+
+    client: str
+    ruling: Ruling
+
+
+def find(turn: Turn, user_id: str) -> Row[Any]:
+    """Give a User's row. Raises ScimError 404."""
+    row = turn.writing.conn.execute(_ROW, {"id": user_id}).first()
+    if row is None:
+        raise not_found(f"There is no User {user_id}.")
+    return row
+
+
+def add(turn: Turn, user_id: str, document: Document, owner: Owner) -> str:
+    """Store a new User; give its document as it is answered. Raises ScimError 409 where the name is taken."""
+    now = turn.writing.now
+    text = rendered(document, user_id, 1, now, now)
+    row = {
+        **_columns(with_meta("User", document, user_id, 1, now, now), owner, text, 1, now),
+        "id": user_id,
+        "position": turn.position(scim_users),
+        "person_id": owner.ruling.person_id,
+        "mirror_digest": "",
+        "created_at": now,
+    }
+    _executed(turn, _INSERT, str(document["userName"]), row)
+    for key in sorted(email_keys(document)):
+        _MAIL.write(turn.writing.conn, user_id=user_id, value_key=key)
+    turn.grow(scim_users, 1)
+    return text
+
+
+def change(turn: Turn, row: Row[Any], before: Document, document: Document, owner: Owner, *, asks: bool = True) -> str:
+    """Store a User anew; give its document as it is answered. Raises ScimError 409 where the new name is taken.
+
+    `asks` is whether what is pending is asked for now; where it is only told how things stand, it pends since before.
+    """
+    version, now = row.version + 1, turn.writing.now
+    text = rendered(document, row.id, version, row.created_at, now)
+    columns = _columns(with_meta("User", document, row.id, version, row.created_at, now), owner, text, version, now)
+    if not asks and owner.ruling.pending:
+        columns["pending_since"] = row.pending_since
+    values = {f"new_{name}": columns[name] for name in _CHANGED}
+    _executed(turn, _UPDATE, str(document["userName"]), {"of": row.id, **values})
+    if email_keys(before) != email_keys(document):
+        _UNMAIL.write(turn.writing.conn, of=row.id)
+        for key in sorted(email_keys(document)):
+            _MAIL.write(turn.writing.conn, user_id=row.id, value_key=key)
+    return text
+
+
+def remove(turn: Turn, user_id: str) -> None:
+    """Forget a User, and that it was in any Group."""
+    _DELETE.write(turn.writing.conn, of=user_id)
+    turn.grow(scim_users, -1)
+
+
+def _columns(document: Document, owner: Owner, text: str, version: int, now: datetime) -> dict[str, Any]:
+    ruling = owner.ruling
+    return {
+        **user_columns(document),
+        "source": ruling.source,
+        "client": owner.client,
+        "user_name": document["userName"],
+        "active": ruling.active,
+        "wanted": ruling.wanted,
+        "pending": ruling.pending,
+        "pending_since": now if ruling.pending else None,
+        "document": text,
+        "version": version,
+        "modified_at": now,
+    }
+
+
+def _executed(turn: Turn, statement: Prepared, name: str, values: Mapping[str, Any]) -> None:
+    try:
+        statement.write(turn.writing.conn, **values)
+    except IntegrityError as error:
+        # The index decides, not a look beforehand: of many who ask at once one gets the name.
+        if "user_name_key" in str(error.orig):
+            raise conflict(f"The userName {name!r} is taken.") from None
+        if "person_id" in str(error.orig):
+            raise conflict("This person has a User already.") from None
+        raise

@@ -1,0 +1,131 @@
+"""What a provider may do with Users. Each verb is made ready from a request, and done inside a transaction.
+
+What it means for anybody's access is ruled by `Rules`, never here. A write that changes nothing writes nothing. No
+value of an attribute is put into the audit trail but the user name.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Row
+
+from connector.reconcile.journal_store import Writing
+from connector.scim import group_store, user_store
+from connector.scim.clients import Client
+from connector.scim.committing import Act, Turn
+from connector.scim.conditions import IfMatch
+from connector.scim.memberships import groups_of
+from connector.scim.patch import patched_user
+from connector.scim.resources import CONNECTOR_SCHEMA, replaced_user, validated_user
+from connector.scim.room import USERS, Saved
+from connector.scim.seam import Adopted, Rules, Ruling
+from connector.scim.user_store import Document, Owner
+
+_KEPT = ("groups", CONNECTOR_SCHEMA)
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """The verbs, under one set of rules."""
+
+    rules: Rules
+
+    def create(self, client: Client, sent: object) -> Act[Saved]:
+        """POST (RFC 7644 3.3)."""
+        document = validated_user(sent, strict=client.strict)
+
+        def act(turn: Turn) -> Saved:
+            ruling = self.rules.create(turn.writing, client, document)
+            if isinstance(ruling, Adopted):
+                return self._adopted(turn, client, ruling, document)
+            user_id, owner = str(uuid4()), Owner(client.name, ruling)
+            text = user_store.add(turn, user_id, {**document, "active": ruling.active}, owner)
+            _note(turn.writing, "scim-created", client, ruling.person_id, f"User {document['userName']} was created.")
+            return _saved(user_id, 1, text, ruling, 201)
+
+        return act
+
+    def replace(self, client: Client, user_id: str, sent: object, if_match: IfMatch) -> Act[Saved]:
+        """PUT (RFC 7644 3.5.1)."""
+
+        def act(turn: Turn) -> Saved:
+            row, before = _found(turn, user_id, if_match)
+            after = replaced_user(before, sent, strict=client.strict)
+            return self._changed(turn, client, row, before, after)
+
+        return act
+
+    def patch(self, client: Client, user_id: str, sent: object, if_match: IfMatch) -> Act[Saved]:
+        """PATCH (RFC 7644 3.5.2)."""
+
+        def act(turn: Turn) -> Saved:
+            row, before = _found(turn, user_id, if_match)
+            after = patched_user(before, sent, strict=client.strict)
+            return self._changed(turn, client, row, before, after)
+
+        return act
+
+    def delete(self, client: Client, user_id: str, if_match: IfMatch) -> Act[Saved]:
+        """DELETE (RFC 7644 3.6). The person stays known; only the User is gone."""
+
+        def act(turn: Turn) -> Saved:
+            row = user_store.find(turn, user_id)
+            if_match.check(row.version)
+            self.rules.delete(turn.writing, client, row)
+            groups = [group_store.find(turn, group_id) for group_id in groups_of(turn, user_id)]
+            user_store.remove(turn, user_id)
+            for group in groups:
+                group_store.change(turn, group, json.loads(group.document))
+            _note(turn.writing, "scim-deleted", client, row.person_id, f"User {row.user_name} was deleted.")
+            return Saved(USERS, user_id, row.version, "", 204)
+
+        return act
+
+    def _adopted(self, turn: Turn, client: Client, adopted: Adopted, document: Document) -> Saved:
+        """Take over a User that the connector made of the admin system's person."""
+        row = user_store.find(turn, adopted.user_id)
+        before = json.loads(row.document)
+        after = {**document, **{key: before[key] for key in _KEPT if key in before}, "active": adopted.ruling.active}
+        text = user_store.change(turn, row, before, after, Owner(client.name, adopted.ruling))
+        said = f"User {document['userName']} was taken over."
+        _note(turn.writing, "scim-created", client, adopted.ruling.person_id, said)
+        return _saved(row.id, row.version + 1, text, adopted.ruling, 201)
+
+    def _changed(self, turn: Turn, client: Client, row: Row[Any], before: Document, after: dict[str, Any]) -> Saved:
+        ruling = self.rules.update(turn.writing, client, row, after)
+        if after == before and _stands(ruling, row):
+            return _saved(row.id, row.version, row.document, ruling)
+        after["active"] = ruling.active
+        owner = Owner(row.client or client.name, ruling)
+        text = user_store.change(turn, row, before, after, owner)
+        changed = ", ".join(sorted(_differences(before, after)))
+        said = f"User {row.user_name} was changed: {changed or 'nothing'}."
+        _note(turn.writing, "scim-changed", client, ruling.person_id, said)
+        return _saved(row.id, row.version + 1, text, ruling)
+
+
+def _found(turn: Turn, user_id: str, if_match: IfMatch) -> tuple[Row[Any], dict[str, Any]]:
+    row = user_store.find(turn, user_id)
+    if_match.check(row.version)
+    return row, json.loads(row.document)
+
+
+def _stands(ruling: Ruling, row: Row[Any]) -> bool:
+    """Whether the row says so already; attributes that did not change need no update anywhere."""
+    same = (ruling.active, ruling.wanted) == (row.active, row.wanted)
+    return same and ruling.pending in (row.pending, "update")
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def _saved(user_id: str, version: int, document: str, ruling: Ruling, status: int = 200) -> Saved:
+    return Saved(USERS, user_id, version, document, status, (user_id,) if ruling.pending else ())
+
+
+def _note(writing: Writing, kind: str, client: Client, person_id: str, text: str) -> None:
+    writing.note(kind, person_id, client.operator, text, person_id=person_id)
