@@ -24,6 +24,7 @@ from connector.config_checks import (
     portal_warnings,
     secret_files,
 )
+from connector.config_scim import Scim, impossible_scim_numbers, odd_scim
 from connector.config_shape import Problems, Where, keys_of, passwords_in_urls, shape
 from connector.errors import ConfigError
 from connector.interfaces import Secret, Site
@@ -94,12 +95,13 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Where the journal is, and the key that chains its audit records."""
+    """Where the journal is, the key that chains its audit records, and how long a silent PostgreSQL is waited for."""
 
     url: str = "sqlite:///journal.sqlite"
     password: Secret | None = None
     audit_key: Secret = field(default_factory=lambda: Secret(file="audit.key"))
     retention_days: int = 90
+    receive_timeout: int = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class Config:
     session_stores: tuple[AdapterSection, ...] = ()
     warnings: tuple[str, ...] = ()
     authority: Authority = field(default_factory=Authority)
+    scim: Scim | None = None
 
     @property
     def site(self) -> Site:
@@ -173,6 +176,7 @@ class _Own:
     apply: Apply = field(default_factory=Apply)
     journal: Journal = field(default_factory=Journal)
     authority: Authority = field(default_factory=Authority)
+    scim: Scim | None = None
 
 
 PORTAL_KEYS = tuple(key for key in keys_of(PortalRules) if key != "name")
@@ -205,6 +209,7 @@ def load(path: Path) -> Config:
         directories=sections[Kind.DIRECTORY],
         session_stores=sections[Kind.SESSION_STORE],
         authority=own.authority,
+        scim=own.scim,
     )
     return replace(config, warnings=tuple(_warnings(config, raw)))
 
@@ -240,11 +245,14 @@ def _own(raw: Mapping[str, Any], problems: Problems) -> _Own | None:
     if "policies" in ours.get("rules", ()):
         problems.add(("rules", "policies"), "is in the wrong place: write the table [policies].")
     problems.add_all(passwords_in_urls(raw))
-    problems.add_all(impossible_numbers(ours, ()))
+    problems.add_all(impossible_numbers({key: ours[key] for key in ours if key != "scim"}, ()))
+    problems.add_all(impossible_scim_numbers(ours.get("scim")))
     own = shape(_Own, ours, (), problems)
     if own is not None:
         problems.add_all(odd_school(own.school.name, own.school.timezone))
         problems.add_all(odd_rules(own.rules))
+        tables = raw.get(Kind.DIRECTORY)
+        problems.add_all(odd_scim(own.scim, tables if isinstance(tables, Mapping) else {}) if own.scim else ())
         if not any(role.strip() for role in own.authority.roles):
             problems.add(("authority", "roles"), "must name at least one role: nobody could countersign.")
         if own.nightly.at.tzinfo is not None:

@@ -8,7 +8,7 @@ then says.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -31,6 +31,7 @@ from connector.model import (
     SessionKey,
     SessionsReading,
 )
+from connector.provisioning import AccountAttributes, ChangeAccount, GroupMembership, NewAccount
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,4 +183,77 @@ class SessionStore(Protocol):
         ...
 
 
-__all__ = ["AdminSystem", "Directory", "Portal", "Secret", "SessionStore", "Site"]
+@runtime_checkable
+class Coded(Protocol):
+    """What a Portal also is where it may know its members by their contact code alone."""
+
+    def learn(self, whose: Callable[[str], str]) -> None:
+        """Be told, before each reading, whose each code is; it raises ValueError where a code is that of several."""
+        ...
+
+
+@runtime_checkable
+class Withdrawing(Protocol):
+    """What a Portal also is where people are asked to act, and may have to be told not to."""
+
+    def withdraw(self, batch: Sequence[CloseMember]) -> None:
+        """Ask nobody any more to close these members; where somebody may have done it, ask for the member as before.
+
+        Raises SourceError where what is asked could not be changed.
+        """
+        ...
+
+
+@runtime_checkable
+class Returning(Protocol):
+    """What a SessionStore also is where applications write ended sessions back, and it can look at those quickly."""
+
+    def end_again(self, batch: Sequence[EndSessions]) -> frozenset[EndSessions]:
+        """End again, by compare-and-delete, what the latest `close` ended for these items and what has come back since.
+
+        Gives the items for which something came back. A few reads of known sessions, never a scan. A further `close`
+        forgets what was ended for items it does not name. Raises TargetUnreachable or SourceError.
+        """
+        ...
+
+
+@runtime_checkable
+class Provisioner(Protocol):
+    """What a Directory also is where accounts can be made and kept in it. Never outside the managed OUs.
+
+    A protected account or group is never written, nor an attribute that lets somebody in. What is as wanted already is
+    `already-closed`, what is another's is `conflict` and is never overwritten.
+    """
+
+    def create(self, batch: Sequence[NewAccount]) -> tuple[Outcome, ...]:
+        """Make accounts, each with a password that nobody knows; `after` is the account as read back, with its GUID.
+
+        An account with the same employee id is the same person's: `already-closed`, unchanged.
+        """
+        ...
+
+    def update(self, batch: Sequence[ChangeAccount]) -> tuple[Outcome, ...]:
+        """Give accounts other values, each only if it still is as planned, each read back."""
+        ...
+
+    def group(self, batch: Sequence[GroupMembership]) -> tuple[Outcome, ...]:
+        """Let accounts join groups or leave them, each read back; a group's other members are never read or written."""
+        ...
+
+    def attributes(self, guids: Sequence[str], names: Sequence[str]) -> tuple[AccountAttributes, ...]:
+        """Read these attributes of these accounts; one that is gone is left out."""
+        ...
+
+
+__all__ = [
+    "AdminSystem",
+    "Coded",
+    "Directory",
+    "Portal",
+    "Provisioner",
+    "Returning",
+    "Secret",
+    "SessionStore",
+    "Site",
+    "Withdrawing",
+]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from connector.config import PORTAL_KEYS, AdapterSection, Config, Kind
 from connector.config_shape import Problems, Where, closest, shape
 from connector.errors import ConfigError
-from connector.interfaces import AdminSystem, Directory, Portal, SessionStore, Site
+from connector.interfaces import AdminSystem, Directory, Portal, Provisioner, SessionStore, Site
 
 A = TypeVar("A")
 
@@ -34,8 +34,20 @@ def validate(config: Config) -> None:
     """Check every adapter section as far as it goes without opening anything. Raises ConfigError with all problems."""
     problems = Problems(config.path)
     for section in config.sections:
-        _made(section, config.site, problems)
+        adapter = _made(section, config.site, problems)
+        if adapter is not None and not isinstance(adapter, Provisioner) and _is_provisioned(config, section):
+            where = ("scim", str(section.kind), section.name)
+            problems.add_table(
+                where, f"cannot be used: the adapter {section.adapter!r} cannot make or change accounts."
+            )
     problems.refuse_any()
+
+
+def _is_provisioned(config: Config, section: AdapterSection) -> bool:
+    """Say whether accounts or groups of this directory are to be written for identity providers."""
+    if config.scim is None or section.kind is not Kind.DIRECTORY:
+        return False
+    return section.name in {*config.scim.directories, *(group.directory for group in config.scim.groups.values())}
 
 
 def open_admin_system(config: Config) -> AdminSystem:

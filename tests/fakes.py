@@ -4,6 +4,7 @@ They are truthful: every write is conditional on what was planned, and what is s
 on `trouble` by the test that wants it. They never decide anything.
 """
 
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from connector.adapters.member_outcomes import (
     remove_outcome,
 )
 from connector.errors import SourceError, TargetUnreachable
+from connector.ldap.names import dn_key, is_below, own_name
 from connector.model import (
     Account,
     AccountsReading,
@@ -37,6 +39,15 @@ from connector.model import (
     Session,
     SessionKey,
     SessionsReading,
+)
+from connector.provisioning import (
+    AccountAttributes,
+    ChangeAccount,
+    GroupMembership,
+    NewAccount,
+    Values,
+    unusable,
+    unwritable,
 )
 
 _READ_AT = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
@@ -129,11 +140,18 @@ class FakeAdminSystem(_Fake):
 
 
 class FakeDirectory(_Fake):
-    """Accounts in a list that the test shares: what it changes there, somebody else changed in the directory."""
+    """Accounts in a list that the test shares: what it changes there, somebody else changed in the directory.
+
+    `values` holds provisioned attributes by GUID (names in lower case), `groups` the GUIDs in each group.
+    """
 
     def __init__(self, name: str, accounts: list[Account]) -> None:
         super().__init__(name)
         self.accounts = accounts
+        self.values: dict[str, dict[str, tuple[str, ...]]] = {}
+        self.groups: dict[str, set[str]] = {}
+        self.managed, self.mark = "", ""
+        self.protected_groups: set[str] = set()
 
     def read_all(self) -> AccountsReading:
         """Give every account."""
@@ -173,6 +191,104 @@ class FakeDirectory(_Fake):
         after = replace(found, state=wanted, enabled=_enabled(wanted))
         self.accounts[self.accounts.index(found)] = after
         return self._unread(planned) if lost else Outcome(LegState.CLOSED, before=found, after=after)
+
+    # --- provisioning -----------------------------------------------------------------------------------------------
+
+    def create(self, batch: Sequence[NewAccount]) -> tuple[Outcome, ...]:
+        """Make accounts that nobody is in the way of."""
+        self.trouble.writing(self.name, "create", (i.username for i in batch))
+        return tuple(self._create(i) for i in batch)
+
+    def _create(self, item: NewAccount) -> Outcome:
+        if not self.trouble.answers() or item.person_id in self.trouble.lost_before:
+            return self._unread(None)
+        if not item.employee_id.strip() or not self._writable(item.dn) or self._never(item.attributes):
+            return Outcome(LegState.REFUSED, "it is never written")
+        mine = [a for a in self.accounts if a.directory == self.name]
+        if "OU=Nowhere" in item.dn:
+            return Outcome(LegState.REFUSED, "its OU is not there")
+        if same := [a for a in mine if a.employee_id.casefold() == item.employee_id.strip().casefold()]:
+            return Outcome(LegState.ALREADY_CLOSED, before=same[0], after=same[0])
+        if taken := [a for a in mine if a.dn == item.dn or a.username.casefold() == item.username.casefold()]:
+            return Outcome(LegState.CONFLICT, f"it is {taken[0].employee_id}'s", taken[0], taken[0])
+        guid, state = str(uuid.uuid5(uuid.NAMESPACE_DNS, item.dn)), "512" if item.enabled else "514"
+        values = {name.lower(): found for name, found in item.attributes} | {"cn": (own_name(item.dn)[1],)}
+        self.values[guid] = values
+        made = Account(self.name, guid, item.dn, item.username, item.enabled, item.employee_id, state=state)
+        self.accounts.append(replace(made, email=next(iter(values.get("mail", ())), "")))
+        lost = item.person_id in self.trouble.lost_after
+        return self._unread(None) if lost else Outcome(LegState.CLOSED, after=self.accounts[-1])
+
+    def update(self, batch: Sequence[ChangeAccount]) -> tuple[Outcome, ...]:
+        """Give accounts other values."""
+        self.trouble.writing(self.name, "update", (i.before.username for i in batch))
+        return tuple(self._update(i) for i in batch)
+
+    def _update(self, item: ChangeAccount) -> Outcome:
+        found = self._usable(item.before.guid, item.before)
+        if isinstance(found, Outcome):
+            return found
+        if self._never(item.attributes):
+            return Outcome(LegState.REFUSED, "it is never written", found, found)
+        values = self.values.setdefault(found.guid, {})
+        wanted = {name.lower(): given for name, given in item.attributes}
+        if all(values.get(name, ()) == given for name, given in wanted.items()):
+            return Outcome(LegState.ALREADY_CLOSED, before=found, after=found)
+        if found.employee_id != item.before.employee_id:
+            return Outcome(LegState.CONFLICT, f"its employee id is {found.employee_id}", found, found)
+        values.update(wanted)
+        after = replace(found, email=next(iter(values.get("mail", ())), ""))
+        self.accounts[self.accounts.index(found)] = after
+        lost = found.guid in self.trouble.lost_after
+        return self._unread(found) if lost else Outcome(LegState.CLOSED, before=found, after=after)
+
+    def group(self, batch: Sequence[GroupMembership]) -> tuple[Outcome, ...]:
+        """Let accounts join groups or leave them."""
+        self.trouble.writing(self.name, "group", (i.guid for i in batch))
+        return tuple(self._group(i) for i in batch)
+
+    def _group(self, item: GroupMembership) -> Outcome:
+        found = self._usable(item.guid, None)
+        if isinstance(found, Outcome):
+            return found
+        members = self.groups.get(item.group)
+        other = item.employee_id and item.employee_id != found.employee_id
+        if members is None or other or item.group in self.protected_groups or not self._writable(item.group):
+            return Outcome(LegState.REFUSED, "it is never written", found, found)
+        if (found.guid in members) is item.join:
+            return Outcome(LegState.ALREADY_CLOSED, before=found, after=found)
+        (members.add if item.join else members.remove)(found.guid)
+        lost = found.guid in self.trouble.lost_after
+        return self._unread(found) if lost else Outcome(LegState.CLOSED, before=found, after=found)
+
+    def attributes(self, guids: Sequence[str], names: Sequence[str]) -> tuple[AccountAttributes, ...]:
+        """Give these attributes."""
+        self.trouble.reading(self.name)
+        there = [a.guid for a in self.accounts if a.directory == self.name and a.guid in guids]
+        return tuple(
+            AccountAttributes(g, tuple((n, self.values.get(g, {}).get(n.lower(), ())) for n in names)) for g in there
+        )
+
+    def _usable(self, guid: str, planned: Account | None) -> Account | Outcome:
+        if not self.trouble.answers() or guid in self.trouble.lost_before:
+            return self._unread(planned)
+        found = next((a for a in self.accounts if (a.directory, a.guid) == (self.name, guid)), None)
+        if found is None:
+            return Outcome(LegState.CALLED_OFF, "the entry is gone", before=planned)
+        if not found.managed or found.protected:
+            return Outcome(LegState.REFUSED, "it is never written", found, found)
+        return found
+
+    def _writable(self, dn: str) -> bool:
+        try:
+            return is_below(dn_key(dn), dn_key(self.managed))
+        except ValueError:
+            return False
+
+    def _never(self, attributes: Values) -> bool:
+        names = [name.lower() for name, _ in attributes]
+        bad = any(unwritable(name, mark=self.mark) for name in names) or len(set(names)) < len(names)
+        return bad or bool(unusable(value for _, values in attributes for value in values))
 
 
 def _enabled(state: str) -> bool:

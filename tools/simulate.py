@@ -12,15 +12,33 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
+from pathlib import Path
 
 from connector.reconcile.boundaries import Boundary
 from tests.simulation.broken import BROKEN, breaking
-from tests.simulation.history import Stage, play
+from tests.simulation.history import TOPICS, Stage, memory_folder, play, seeds_about
 
-PARTS = 6
-"""In how many parts each process plays its share: a part begins with making the journals that are copied."""
+PART = 25
+"""How many histories a process plays before it says what came of them."""
+
+
+@dataclass(frozen=True)
+class Dose:
+    """How much to play: so many histories at least, and more of them while these seconds last."""
+
+    histories: int
+    first: int = 0
+    seconds: float = 0.0
+    topic: str | None = None
+
+    def wants(self, asked: int, seconds: float) -> bool:
+        """Say whether more is to be asked for."""
+        return asked < self.histories or seconds < self.seconds
 
 
 @dataclass
@@ -49,48 +67,53 @@ def replay_line(seed: int, broken: str = "") -> str:
     return f"python -m tools.simulate --seed {seed}{f' --broken {broken}' if broken else ''}"
 
 
-def play_some(first: int, count: int, broken: str = "") -> Tally:
-    """Play consecutive seeds in this process."""
-    tally = Tally()
-    stage = Stage()
+@cache
+def _stage(folder: str) -> Stage:
+    """Give this process its stage: the first part that it plays makes it."""
     gc.disable()  # a history leaves little behind, and most of that goes by its reference count
-    try:
-        with breaking(broken):
-            for seed in range(first, first + count):
-                if seed % 100 == 0:
-                    gc.collect()
-                outcome = play(seed, stage)
-                tally.histories += 1
-                tally.counts.update(outcome.counts)
-                if outcome.broken:
-                    tally.failed[seed] = list(outcome.broken)
-    finally:
-        stage.close()
+    return Stage(Path(folder))
+
+
+def _play_part(folder: str, seeds: Sequence[int], broken: str) -> Tally:
+    """Play some seeds in this process."""
+    tally, stage = Tally(), _stage(folder)
+    with breaking(broken):
+        for seed in seeds:
+            outcome = play(seed, stage)
+            tally.histories += 1
+            tally.counts.update(outcome.counts)
+            if outcome.broken:
+                tally.failed[seed] = list(outcome.broken)
+    gc.collect()
     return tally
 
 
-def play_many(first: int, count: int, processes: int, broken: str = "") -> Tally:
-    """Play consecutive seeds over several processes."""
+def play_many(dose: Dose, processes: int, broken: str = "") -> Tally:
+    """Play seeds one after the other over several processes: so many at least, and as many as fit in the time."""
     began, whole = time.perf_counter(), Tally()
-    part = max(1, -(-count // (processes * PARTS)))
-    starts = range(first, first + count, part)
-    sizes = [min(part, first + count - start) for start in starts]
-    with ProcessPoolExecutor(processes) as pool:
-        for some in pool.map(play_some, starts, sizes, [broken] * len(sizes)):
-            whole.add(some)
+    seeds = seeds_about(dose.topic, dose.first)
+    with memory_folder() as folder, ProcessPoolExecutor(processes) as pool:
+        waiting: set[Future[Tally]] = set()
+        asked = 0
+        while waiting or asked < dose.histories:
+            while len(waiting) <= processes and dose.wants(asked, time.perf_counter() - began):
+                part = list(islice(seeds, min(PART, max(dose.histories - asked, 1) if not dose.seconds else PART)))
+                asked += len(part)
+                waiting.add(pool.submit(_play_part, str(folder), part, broken))
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for some in done:
+                whole.add(some.result())
     whole.seconds = time.perf_counter() - began
     return whole
 
 
 def show_one(seed: int, broken: str) -> int:
     """Play one seed and print what happened, line by line."""
-    stage = Stage()
-    try:
-        with breaking(broken):
-            outcome = play(seed, stage)
-    finally:
+    with memory_folder() as folder, breaking(broken):
+        stage = Stage(folder)
+        outcome = play(seed, stage)
         stage.close()
-    print("\n".join(outcome.trace))
+    print("\n".join(outcome.trace.lines))
     print("\n".join(f"BROKEN: {what}" for what in outcome.broken) or f"Seed {seed}: every promise held.")
     return bool(outcome.broken)
 
@@ -100,7 +123,7 @@ def show_many(tally: Tally) -> int:
     for seed, broken in sorted(tally.failed.items()):
         print(f"seed {seed}: {broken[0]}" + (f" (and {len(broken) - 1} more)" if len(broken) > 1 else ""))
         print(f"  replay: {replay_line(seed)}")
-    for group in ("fault", "boundary", "others", "act", "effect"):
+    for group in ("topic", "fault", "boundary", "others", "act", "effect", "words"):
         print(f"{group}:")
         found = {key.partition(":")[2]: n for key, n in tally.counts.items() if key.startswith(f"{group}:")}
         for name, number in sorted(found.items(), key=lambda item: (-item[1], item[0])):
@@ -129,7 +152,7 @@ def main(arguments: list[str]) -> int:
     asked = _asked(arguments)
     if asked.seed is not None:
         return show_one(asked.seed, asked.broken)
-    tally = play_many(asked.first, asked.histories, asked.processes, asked.broken)
+    tally = play_many(Dose(asked.histories, asked.first, asked.seconds, asked.topic), asked.processes, asked.broken)
     if asked.json:
         print(json.dumps({"sentence": sentence(tally), "counts": tally.counts, "failed": tally.failed,
                           "histories": tally.histories, "never_crashed_at": tally.never_crashed_at}))  # fmt: skip
@@ -139,10 +162,12 @@ def main(arguments: list[str]) -> int:
 
 def _asked(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.simulate", description=__doc__)
-    parser.add_argument("--histories", type=int, default=1000, help="how many to play")
+    parser.add_argument("--histories", type=int, default=1000, help="how many to play at least")
+    parser.add_argument("--seconds", type=float, default=0.0, help="play more while this time lasts")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, help="play this one and print its trace")
+    parser.add_argument("--topic", choices=[topic for topic in TOPICS if topic], help="only histories about this")
     parser.add_argument("--broken", choices=sorted(BROKEN), default="", help="break the connector on purpose")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON; the exit code is 0")
     return parser.parse_args(arguments)

@@ -9,13 +9,30 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from sqlalchemy import update
+
 from connector.model import LegKind, LegState, OpenAccount, Outcome
-from connector.reconcile import apply, journal_claims, judge, resume, running
+from connector.reconcile import (
+    apply,
+    correlate,
+    holds,
+    journal_claims,
+    judge,
+    membership,
+    reading,
+    restoring,
+    resume,
+    running,
+)
 from connector.reconcile.apply import Applier
+from connector.reconcile.awaiting import AwaitingAuthority
 from connector.reconcile.journal_legs import Legs
 from connector.reconcile.journal_sweeps import Sweeps
+from connector.reconcile.journal_tables import legs
 from connector.reconcile.journal_values import OpenLeg
+from connector.reconcile.running import Running
 from connector.reconcile.sweeping import Sweeping
+from tests.simulation import acts
 
 Patch = tuple[Any, str, Any]
 
@@ -62,7 +79,7 @@ def _go_on_without_the_lease() -> Patch:
 def _resume_without_deciding() -> Patch:
     """Drive what is open, whoever has been entitled again meanwhile."""
 
-    def headlong(legs: Sequence[OpenLeg], _decisions: object, **_: object) -> resume.Resumption:
+    def headlong(legs: Sequence[OpenLeg], *_: object, **__: object) -> resume.Resumption:
         return resume.Resumption(tuple(leg for leg in legs if leg.resumable and not leg.planned.unread), ())
 
     return running, "decide_again", headlong
@@ -73,7 +90,7 @@ def _sweep_once() -> Patch:
     sweep = Sweeping.sweep
 
     def once(self: Sweeping, legs: Any, doors: Any, older: Any, _seconds: float, _most: int) -> list[OpenLeg]:
-        with patch.object(Sweeping, "_settle", lambda *_: None):
+        with patch.object(Sweeping, "_settle", lambda *_: set()):
             return sweep(self, legs, doors, older, 0, 1)
 
     return Sweeping, "sweep", once
@@ -94,6 +111,103 @@ def _forget_blocks() -> Patch:
         return true(*given[:4], replace(past, memory=memory), *given[5:])
 
     return running, "judge", forgetful
+
+
+def _forget_keeps() -> Patch:
+    """Decide as if nobody were kept."""
+    true: Any = judge.judge
+
+    def forgetful(*given: Any) -> Any:
+        past = given[4]
+        return true(*given[:4], replace(past, memory=replace(past.memory, keeps={})), *given[5:])
+
+    return running, "judge", forgetful
+
+
+def _see_no_protection() -> Patch:
+    """Look at nothing that protects an account."""
+    take = reading.take_snapshot
+
+    def blind(*given: Any) -> Any:
+        read = take(*given)
+        directories = tuple(
+            replace(one, accounts=tuple(replace(a, protected="") for a in one.accounts)) for one in read.directories
+        )
+        return replace(read, directories=directories)
+
+    return running, "take_snapshot", blind
+
+
+def _see_no_dispute() -> Patch:
+    """Take the first candidate for the right one."""
+    matching = correlate.correlate
+
+    def sure(*given: Any) -> Any:
+        found = matching(*given)
+        return replace(found, identities=tuple(replace(one, disputed="") for one in found.identities))
+
+    return judge, "correlate", sure
+
+
+def _waive_everything() -> Patch:
+    """Take any approval for one that waives every objection."""
+    return Running, "waived", lambda _self, plan: frozenset(o.label for o in plan.objections)
+
+
+def _apply_todays_plan() -> Patch:
+    """Asked for a stored plan, apply what today's plan says."""
+    return Running, "_as_stored", lambda _self, judgement, _stored: (judgement, ())
+
+
+def _do_without_a_signature() -> Patch:
+    """Ask the owner of a store before the authority has signed."""
+    return AwaitingAuthority, "close", lambda self, batch: self._store.close(batch)
+
+
+def _release_every_hold() -> Patch:
+    """Take every hold of the school's policy for released."""
+    return holds, "_policy_hold", lambda *_: iter(())
+
+
+def _reopen_for_the_asking() -> Patch:
+    """Restore whom only two people may let in again."""
+    true: Any = restoring.plan_restore
+
+    def eager(*given: Any, **_: Any) -> Any:
+        with patch.object(restoring, "_not_now", lambda *_, **__: ""):
+            return true(*given, seconded=True)
+
+    return acts, "plan_restore", eager
+
+
+def _believe_the_worklist() -> Patch:
+    """Take what lies on a worklist for done."""
+    asked = apply._asked
+
+    def hopeful(ask: Callable[[], Sequence[Outcome]], count: int) -> Sequence[Outcome]:
+        return [
+            replace(one, state=LegState.CLOSED) if one.state is LegState.INTENDED else one for one in asked(ask, count)
+        ]
+
+    return apply, "_asked", hopeful
+
+
+def _remove_who_still_matches() -> Patch:
+    """Leave nobody out of an explicit action."""
+    return membership, "_left_out", lambda *_, **__: ""
+
+
+def _take_up_what_had_ended() -> Patch:
+    """Call something open again that was called off."""
+    record = Legs.record
+
+    def again(self: Legs, *given: Any) -> None:
+        record(self, *given)
+        with self._store.writing() as writing:
+            ended = legs.c.state == LegState.CALLED_OFF.value
+            writing.conn.execute(update(legs).where(ended).values(state=LegState.INTENDED.value, finished_at=None))
+
+    return Legs, "record", again
 
 
 def _undo_a_failed_closing() -> Patch:
@@ -121,8 +235,33 @@ BROKEN: dict[str, Callable[[], Patch]] = {
     "sweeps-before-the-doors": _sweep_before_the_doors,
     "forgets-blocks": _forget_blocks,
     "undoes-a-failed-closing": _undo_a_failed_closing,
+    "takes-up-what-had-ended": _take_up_what_had_ended,
+    "forgets-keeps": _forget_keeps,
+    "sees-no-protection": _see_no_protection,
+    "sees-no-dispute": _see_no_dispute,
+    "waives-everything": _waive_everything,
+    "applies-todays-plan": _apply_todays_plan,
+    "does-without-a-signature": _do_without_a_signature,
+    "releases-every-hold": _release_every_hold,
+    "reopens-for-the-asking": _reopen_for_the_asking,
+    "believes-the-worklist": _believe_the_worklist,
+    "removes-who-still-matches": _remove_who_still_matches,
 }
 """What is broken, by name."""
+
+TOPIC_OF = {
+    "forgets-keeps": "keep",
+    "sees-no-protection": "protected",
+    "sees-no-dispute": "disputed",
+    "waives-everything": "plans",
+    "applies-todays-plan": "plans",
+    "does-without-a-signature": "urgent",
+    "releases-every-hold": "held",
+    "reopens-for-the-asking": "urgent",
+    "believes-the-worklist": "paper",
+    "removes-who-still-matches": "members",
+}
+"""Where a break shows: in histories about this; any other shows in those about crashes and faults."""
 
 
 @contextmanager

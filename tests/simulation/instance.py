@@ -4,14 +4,14 @@ A crash is a BaseException, and from then on the journal's clock and every targe
 while it unwinds reaches the world, as nothing does after SIGKILL.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 
 from connector.errors import JournalError
 from connector.model import EndSessions, Session
@@ -20,7 +20,7 @@ from connector.reconcile.boundaries import Boundary
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_engine import open_engine
 from connector.reconcile.journal_store import Store
-from connector.reconcile.journal_values import Run
+from connector.reconcile.journal_values import Claim, Run
 from connector.reconcile.running import Running, Setup
 from tests.reconcile.journal_builders import KEY
 from tests.simulation.promises import Promises
@@ -59,10 +59,11 @@ class Instance:
         self.paused = 0
         self.late_requests = 0
         self.read_at: datetime | None = None
+        self.has_read_directory = False
         self.begun: Run | None = None
+        self.claimed: tuple[Claim, ...] = ()
         self.give_way: Callable[[], None] = lambda: None
         self._passages: dict[Boundary, int] = {}
-        self._engine = engine
         self.journal = Journal(Store(engine, KEY, self._clock))
         self._watch_runs()
         self.targets = targets_of(self)
@@ -71,11 +72,9 @@ class Instance:
     def running(self) -> Running:
         school = self.world.school
         setup = Setup(school.the_rules, school.rules_of_portals(), school.the_limits, PACE, ZoneInfo("UTC"))
-        return Running(self.journal, self.targets, setup, f"{self.name}@host", sleep=self.sleep, reached=self.reached)
-
-    def close(self) -> None:
-        """Let go of the journal, as the end of a process does."""
-        self._engine.dispose()
+        return Running(
+            self.journal, self.targets, setup, f"{self.name}@host", self.told, sleep=self.sleep, reached=self.reached
+        )
 
     # --- what happens to it -----------------------------------------------------------------------------------------
 
@@ -106,6 +105,13 @@ class Instance:
         """Wait: the world goes on meanwhile."""
         self.step(f"waits {seconds:g} s")
         self.world.settle(seconds)
+
+    def told(self, what: str) -> None:
+        """Hear what it is about to do: where it waits for somebody else, that one goes on and time passes."""
+        if what.startswith("wait for the batch"):
+            self.step(what)
+            self.world.tick(30)
+            self.give_way()
 
     def _clock(self, _: Connection) -> datetime:
         """Say the time inside a transaction; a dead instance gets no further."""
@@ -160,8 +166,21 @@ class Instance:
             return self.begun
 
         self.journal.begin_run = begun
+        claim = self.journal.claim_urgently
+
+        def claimed(keys: Sequence[str], owner: str, ttl_seconds: float) -> tuple[Claim, ...]:
+            self.claimed = claim(keys, owner, ttl_seconds)
+            return self.claimed
+
+        self.journal.claim_urgently = claimed
 
 
 def engine_at(path: Path) -> Engine:
-    """Give an engine that keeps what it has compiled from one history to the next."""
-    return open_engine(f"sqlite:///{path}", "", create=True)
+    """Give an engine that keeps its connections, and what it has compiled, from one history to the next."""
+    engine = open_engine(f"sqlite:///{path}", "", create=True)
+    event.listen(engine, "connect", _without_sync)
+    return engine
+
+
+def _without_sync(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA synchronous=OFF")

@@ -11,7 +11,7 @@ from typing import Any
 from connector.model import Account, Member, MemberStatus, SessionKey
 from tests.reconcile.build import YESTERDAY, guid
 from tests.simulation.promises import Promises
-from tests.simulation.school import DIRECTORY_PORTALS, HEIR, LEAVERS, STAFF, sign_in
+from tests.simulation.school import CLUB, DIRECTORY_PORTALS, HEIR, LEAVERS, PAPER, STAFF, sign_in
 from tests.simulation.world import World
 
 Deed = Callable[["Others"], str]
@@ -47,7 +47,7 @@ class Others:
         """Note that somebody else opened a door."""
         owners = {person.code: person_id for person_id, person in self.world.school.people.items()}
         person = row.person_id if isinstance(row, Member) else owners.get(row.employee_id, "")
-        self.world.reopened[person] = self.world.now
+        self.world.reopened.setdefault(person, []).append(self.world.now)
 
 
 def _lives(row: Account | Member) -> bool:
@@ -168,7 +168,7 @@ def recreate_account(o: Others) -> str:
 
 def edit_member(o: Others) -> str:
     """A member is given another username, is enabled or disabled."""
-    member = o.world.member(o.somebody(), o.rng.choice(["engage", "engage", "club", "faculty"]))
+    member = o.world.member(o.somebody(), o.rng.choice(["engage", "engage", "club", "faculty", "paper"]))
     if member is None:
         return ""
     match o.rng.randrange(3):
@@ -179,6 +179,15 @@ def edit_member(o: Others) -> str:
         case _:
             o.edit(member, status=MemberStatus.DISABLED)
     return f"edits member {member.person_id} of {member.portal}"
+
+
+def disable_member(o: Others) -> str:
+    """A member who is entitled is disabled."""
+    member = o.world.member(o.rng.choice(["ok0", "g0"]), CLUB.name)
+    if member is None or not member.enabled:
+        return ""
+    o.edit(member, status=MemberStatus.DISABLED)
+    return f"disables member {member.person_id} of {member.portal}"
 
 
 def delete_member(o: Others) -> str:
@@ -205,7 +214,6 @@ def give_username_to_heir(o: Others) -> str:
         return ""
     o.edit(account, username=name)
     o.edit(heir, username=name, has_password=True)
-    o.promises.reassigned.add(name)
     sign_in(world.school, "web", HEIR, "engage", name, world.now)
     return f"gives the username {name} to {HEIR}, who signs in"
 
@@ -219,6 +227,59 @@ def name_on_wrong_record(o: Others) -> str:
     return f"types uok0 on the record of {member.person_id}"
 
 
+def protect_account(o: Others) -> str:
+    """An account gets into a protected group."""
+    account = o.world.account(o.rng.choice(LEAVERS))
+    if account is None or account.protected:
+        return ""
+    o.edit(account, protected="adminCount=1")
+    return f"protects account {account.username}"
+
+
+def unprotect_accounts(o: Others) -> str:
+    """No account is protected any more."""
+    guarded = [a for a in o.world.school.accounts if a.protected]
+    for account in guarded:
+        o.edit(account, protected="")
+    return f"unprotects {' '.join(a.username for a in guarded)}" if guarded else ""
+
+
+def dispute_account(o: Others) -> str:
+    """An account that is linked to one person gets the employee id of another."""
+    person, other = o.rng.sample([*LEAVERS, "ok0"], 2)
+    account = o.world.account(person)
+    if account is None or o.world.first_owner.get(account.guid) != person:
+        return ""
+    o.edit(account, employee_id=o.world.school.people[other].code)
+    return f"gives account {account.username} of {person} the employee id of {other}"
+
+
+def settle_disputes(o: Others) -> str:
+    """Every account gets the employee id of the person it is linked to."""
+    people, first = o.world.school.people, o.world.first_owner
+    wrong = [
+        (account, people[first[account.guid]].code)
+        for account in o.world.school.accounts
+        if account.guid in first and account.employee_id != people[first[account.guid]].code
+    ]
+    for account, code in wrong:
+        o.edit(account, employee_id=code)
+    return f"sets the employee id of {' '.join(a.username for a, _ in wrong)} right" if wrong else ""
+
+
+def do_the_worklist(o: Others) -> str:
+    """Somebody does by hand what lies on the worklist and is still asked for."""
+    asked = o.promises.words.asked_on(PAPER.name)
+    done = [person for person in o.world.worklist if person in asked]
+    for person in done:
+        member = o.world.member(person, PAPER.name)
+        o.world.worklist.pop(person)()
+        after = o.world.member(person, PAPER.name)
+        if member and after and _lives(after) and not _lives(member):
+            o.let_in(member)
+    return f"does on the worklist what is asked of {' '.join(done)}" if done else ""
+
+
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
 
@@ -230,7 +291,7 @@ def log_in(o: Others) -> str:
         return ""
     member = o.rng.choice(open_to)
     app = "app" if "app" in world.school.store_keys else "web"
-    store = app if member.portal == "club" else o.rng.choice(["web", "web", app])
+    store = app if member.portal in (CLUB.name, PAPER.name) else o.rng.choice(["web", "web", app])
     by_name = world.school.store_keys[store] is SessionKey.USERNAME
     session = sign_in(world.school, store, person, member.portal, member.username if by_name else person, world.now)
     return f"{person} signs in to {member.portal}: {session.session_id} in {store}"

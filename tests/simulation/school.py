@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from connector.model import MemberStatus, Session, SessionKey
-from connector.policy import OnMismatch, PortalRules, SignIn, Strategy
+from connector.policy import OnMismatch, Policy, PortalRules, SignIn, Strategy
 from tests.reconcile.build import FACULTY, NOW, SchoolBuilder, school
 
 CLUB = PortalRules(
@@ -15,6 +15,9 @@ CLUB = PortalRules(
     sign_in=SignIn.PASSWORD,
 )
 """A portal with passwords of its own, to which the nightly run adds people."""
+
+PAPER = PortalRules("paper", Strategy.CONTACTS, on_mismatch=OnMismatch.REVOKE, sign_in=SignIn.PASSWORD)
+"""A hosted portal without a write interface: people close its members by hand."""
 
 DIRECTORY_PORTALS = ("engage", "faculty")
 STAFF = "st0"
@@ -43,6 +46,20 @@ def large_school() -> SchoolBuilder:
         sign_in(made, "app", person, "club", person)
     sign_in(made, "app", "g1", "engage", "g1")
     return made
+
+
+def paper_school() -> SchoolBuilder:
+    """Give the small one with a portal that people close by hand, and a store of its sessions."""
+    made = small_school().portal(PAPER).store("app", SessionKey.PERSON_ID)
+    for person in ("g0", "g1", "ok0"):
+        made.member(person, PAPER.name, username=f"paper-{person}")
+        sign_in(made, "app", person, PAPER.name, person)
+    return made
+
+
+def held_school() -> SchoolBuilder:
+    """Give the small one in which a person has to release each closing for a child that left."""
+    return small_school().policy(no_student_at_school=Policy.HOLD)
 
 
 def _family(made: SchoolBuilder, person: str) -> None:

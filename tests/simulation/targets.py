@@ -7,6 +7,7 @@ at once, so that each effect is judged by what the journal held at that very mom
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from connector.adapters.member_outcomes import Attempt, close_outcome, open_outcome
 from connector.errors import TargetUnreachable
 from connector.model import (
     Account,
@@ -26,8 +27,10 @@ from connector.model import (
     SessionKey,
     SessionsReading,
 )
+from connector.reconcile.awaiting import Signatures, awaiting
 from connector.reconcile.reading import Targets
 from tests.fakes import FakeAdminSystem, FakeDirectory, FakePortal, FakeSessionStore
+from tests.simulation.school import PAPER
 from tests.simulation.world import Door, State
 
 if TYPE_CHECKING:
@@ -39,10 +42,15 @@ def targets_of(who: "Instance") -> Targets:
     school = who.world.school
     return Targets(
         SimAdminSystem(who),
-        {name: SimPortal(name, who) for name in school.portals},
+        {name: (SimWorklist if name == PAPER.name else SimPortal)(name, who) for name in school.portals},
         {"ad": SimDirectory("ad", who)},
-        {name: SimSessionStore(name, key, who) for name, key in school.store_keys.items()},
+        awaiting({name: SimSessionStore(name, key, who) for name, key in school.store_keys.items()}, _signatures(who)),
     )
+
+
+def _signatures(who: "Instance") -> Signatures:
+    signatures: Signatures = who.journal.signatures
+    return signatures
 
 
 class SimAdminSystem(FakeAdminSystem):
@@ -55,6 +63,7 @@ class SimAdminSystem(FakeAdminSystem):
     def read_all(self) -> PeopleReading:
         self.who.step("reads admin system")
         self.who.read_at = self.who.world.tick()
+        self.who.has_read_directory = False
         return super().read_all()
 
 
@@ -67,10 +76,14 @@ class SimDirectory(FakeDirectory):
 
     def read_all(self) -> AccountsReading:
         self.who.step(f"reads {self.name}")
-        return super().read_all()
+        read = super().read_all()
+        self.who.has_read_directory = True
+        return read
 
     def close(self, batch: Sequence[CloseAccount]) -> tuple[Outcome, ...]:
         self.who.requests(self.name, f"close {' '.join(i.before.username for i in batch)}")
+        for item in batch:
+            self.who.promises.words.on_account_request(self.who, item.before.guid)
         return super().close(batch)
 
     def open(self, batch: Sequence[OpenAccount]) -> tuple[Outcome, ...]:
@@ -109,6 +122,10 @@ class SimPortal(FakePortal):
         self.who.requests(self.name, f"add {' '.join(m.person_id for m in batch)}")
         return super().add(batch)
 
+    def remove(self, batch: Sequence[Member]) -> tuple[Outcome, ...]:
+        self.who.requests(self.name, f"remove {' '.join(m.person_id for m in batch)}")
+        return super().remove(batch)
+
     def _close(self, item: CloseMember) -> Outcome:
         return self._told(item.before.person_id, lambda: super(SimPortal, self)._close(item))
 
@@ -118,9 +135,48 @@ class SimPortal(FakePortal):
     def _add(self, wanted: Member) -> Outcome:
         return self._told(wanted.person_id, lambda: super(SimPortal, self)._add(wanted))
 
+    def _remove(self, before: Member) -> Outcome:
+        return self._told(before.person_id, lambda: super(SimPortal, self)._remove(before))
+
     def _told(self, person_id: str, act: Callable[[], Outcome]) -> Outcome:
         door = (LegKind.CREDENTIAL.value, self.name, person_id)
         return _effect(self.who, door, lambda: self.who.world.member(person_id, self.name), act)
+
+
+class SimWorklist(SimPortal):
+    """A portal that people close by hand: what is asked lies on a list until somebody does it."""
+
+    def _close(self, item: CloseMember) -> Outcome:
+        def by_hand() -> None:
+            FakePortal(self.name, self.members).close([item])
+
+        return self._asked(item.before, lambda now: close_outcome(item, now, Attempt()), by_hand)
+
+    def _open(self, item: OpenMember) -> Outcome:
+        def by_hand() -> None:
+            FakePortal(self.name, self.members).open([item])
+
+        return self._asked(item.now, lambda now: open_outcome(item, now, Attempt()), by_hand)
+
+    def withdraw(self, batch: Sequence[CloseMember]) -> None:
+        """Take rows back that nobody has done yet."""
+        self.who.requests(self.name, f"withdraw {' '.join(i.before.person_id for i in batch)}")
+        if not self.trouble.answers():
+            raise TargetUnreachable(f"{self.name} did not answer.")
+        for item in batch:
+            self.who.world.worklist.pop(item.before.person_id, None)
+
+    def _asked(
+        self, planned: Member, judge: Callable[[Sequence[Member]], Outcome], by_hand: Callable[[], None]
+    ) -> Outcome:
+        self.who.step(f"asks for {planned.person_id} on the worklist of {self.name}")
+        if not self.trouble.answers():
+            return self._unread(planned)
+        outcome = judge(self._rows(planned))
+        if outcome.state in (LegState.ALREADY_CLOSED, LegState.CALLED_OFF, LegState.CONFLICT):
+            return outcome
+        self.who.world.worklist[planned.person_id] = by_hand
+        return Outcome(LegState.INTENDED, "on the worklist", before=planned)
 
 
 def _effect(who: "Instance", door: Door, now: Callable[[], State], act: Callable[[], Outcome]) -> Outcome:
@@ -149,6 +205,7 @@ class SimSessionStore(FakeSessionStore):
     def __init__(self, name: str, key: SessionKey, who: "Instance") -> None:
         super().__init__(name, key, who.world.school.sessions)
         self.who, self.trouble = who, who.world.trouble[name]
+        self.needs_authoriser = name == who.world.needs_authoriser
 
     def read_all(self) -> SessionsReading:
         self.who.step(f"reads {self.name}")
@@ -162,6 +219,8 @@ class SimSessionStore(FakeSessionStore):
             if item.user in self.trouble.lost_before or not self.trouble.answers():
                 world.trace.count("fault:time-out before")
                 raise TargetUnreachable(f"{self.name} did not answer.")
+            if self.needs_authoriser:
+                self.who.promises.words.on_authorised_request(self.who, item)
             done.append(self._sweep(item))
             if item.user in self.trouble.lost_after:
                 world.trace.count("fault:time-out after")

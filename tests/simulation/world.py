@@ -14,8 +14,8 @@ from random import Random
 
 from connector.model import Account, LegKind, Member, PersonStatus, Session
 from tests.fakes import Trouble
-from tests.reconcile.build import NOW, TODAY, SchoolBuilder
-from tests.simulation.school import CLUB, DIRECTORY_PORTALS
+from tests.reconcile.build import NOW, TODAY, SchoolBuilder, guid
+from tests.simulation.school import CLUB, DIRECTORY_PORTALS, PAPER
 
 Door = tuple[str, str, str]
 """Kind of leg, target and subject: what one door is called."""
@@ -33,13 +33,15 @@ def copy_of(school: SchoolBuilder) -> SchoolBuilder:
 
 @dataclass
 class Trace:
-    """What happened, in order, and how often each fault and boundary was hit."""
+    """What happened when and to whom, in order, and how often each fault and boundary was hit."""
 
-    lines: list[str] = field(default_factory=list)
+    events: list[tuple[datetime, str, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
-    def say(self, line: str) -> None:
-        self.lines.append(line)
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The events, for people to read."""
+        return tuple(f"{at:%d %H:%M:%S.%f} {who:>6}  {what}" for at, who, what in self.events)
 
     def count(self, what: str) -> None:
         self.counts[what] += 1
@@ -56,14 +58,19 @@ class World:
         self.outages: dict[str, int] = {}
         self.under_way: list[tuple[Session, datetime]] = []  # killed when, and written back when their request ends
         self.late: list[Session] = []  # the same, but only after everything has settled
+        self.needs_authoriser = ""  # the store whose owner acts on an authority's word only
+        self.held_by_policy = False  # whether a person has to release each closing for a child that left
         self.saves_at_end = 0  # how many more sweeps end sessions that are written back
         self.late_share = 0.2
         self.timeline: dict[Door, list[tuple[datetime, State]]] = {}
         self.sessions: dict[str, list[tuple[datetime, Session | None]]] = {}
         self.since: dict[Fact, datetime] = {}
-        self.reopened: dict[str, datetime] = {}  # when somebody else last opened a door of a person
+        self.over: dict[Fact, list[tuple[datetime, datetime]]] = {}  # from when to when what is true no more
+        self.reopened: dict[str, list[datetime]] = {}  # when somebody else opened a door of a person
         self.before_us: dict[Door, State] = {}  # what a door was like when we closed it
         self.returned: set[str] = set()
+        self.worklist: dict[str, Callable[[], None]] = {}  # what people were asked to do by hand, by whose member it is
+        self.first_owner = {guid(f"ad:{person}"): person for person in self.school.people}
         self._number = 0
         self.observe()
 
@@ -78,7 +85,7 @@ class World:
         return self.now
 
     def say(self, who: str, what: str) -> None:
-        self.trace.say(f"{self.now:%d %H:%M:%S.%f} {who:>6}  {what}")
+        self.trace.events.append((self.now, who, what))
 
     def weather(self) -> None:
         """Let outages pass, one step at a time."""
@@ -132,8 +139,12 @@ class World:
         school = self.school
         gone = {e.student_id for e in school.enrolments if e.exit_date is not None}
         active = {p for p, person in school.people.items() if person.status is PersonStatus.ACTIVE}
+        by_children = [name for name in ("engage", PAPER.name) if name in school.portals]
         parents = {
-            (r.contact_id, "engage") for r in school.relationships if not r.restricted and r.student_id not in gone
+            (r.contact_id, portal)
+            for r in school.relationships
+            for portal in by_children
+            if not r.restricted and r.student_id not in gone
         }
         portals = {"Faculty": "faculty", "Parent": CLUB.name}
         staff = {(g.person_id, portals[g.role]) for g in school.roles if g.ends_on is None}
@@ -151,6 +162,21 @@ class World:
                     facts.add(("claims", person, account.guid))
                     facts |= {("uses", person, portal, account.username) for portal in DIRECTORY_PORTALS}
             facts |= self._uses(person, names)
+        return facts | self._what_holds()
+
+    def _what_holds(self) -> set[Fact]:
+        """Give who is restricted or disputed, and which accounts are never written."""
+        school = self.school
+        facts: set[Fact] = {("restricted", r.contact_id) for r in school.relationships if r.restricted}
+        owners = {person.code: person_id for person_id, person in school.people.items()}
+        for account in school.accounts:
+            if account.protected:
+                facts.add(("protected", account.guid))
+            if not account.managed:
+                facts.add(("outside", account.guid))
+            first, now = self.first_owner.get(account.guid, ""), owners.get(account.employee_id, "")
+            if account.managed and first and now and first != now:
+                facts |= {("disputed", first), ("disputed", now)}
         return facts
 
     def _uses(self, person: str, names: set[str]) -> set[Fact]:
@@ -163,6 +189,8 @@ class World:
         """Take down what has changed. To be called after every change, whoever made it."""
         now = self.tick()
         facts = self._facts()
+        for fact in self.since.keys() - facts:
+            self.over.setdefault(fact, []).append((self.since[fact], now))
         self.since = {fact: self.since.get(fact, now) for fact in facts}
         self._observe_doors(now)
         alive = {s.session_id: s for s in self.school.sessions}
@@ -190,6 +218,23 @@ class World:
         return any(
             at <= end and until > begin and wanted(state) for (at, state), until in zip(states, ends, strict=True)
         )
+
+    def ever(self, fact: Fact, begin: datetime, end: datetime) -> bool:
+        """Say whether something was true at any moment between two times."""
+        if fact in self.since and self.since[fact] <= end:
+            return True
+        return any(since <= end and until >= begin for since, until in self.over.get(fact, ()))
+
+    def doors_of(self, person_id: str, at: datetime) -> frozenset[tuple[str, ...]]:
+        """Give what a person's account and members were like at a moment, as far as a row of a plan rests on it."""
+        found: set[tuple[str, ...]] = set()
+        for states in self.timeline.values():
+            state = next((s for since, s in reversed(states) if since <= at), None)
+            if isinstance(state, Member) and state.person_id == person_id:
+                found.add((state.portal, state.username, state.status))
+            elif isinstance(state, Account) and self.first_owner.get(state.guid) == person_id:
+                found.add((state.guid, state.username, state.state, state.employee_id))
+        return frozenset(found)
 
     def held_since(self, fact: Fact, at: datetime | None) -> bool:
         """Say whether something has been true without a break since before a moment."""
