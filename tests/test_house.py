@@ -13,7 +13,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # Written in pieces, so that this file is not the one that is found.
 FORBIDDEN = {
     "a path of somebody's machine": r"(?<![\w.<{$-])/"
-    r"(?:root|work|home/\w+|Users/\w+|opt/(?:pypi|wheels))(?:/|\b(?=[\s\"'`]))",
+    r"(?:root|work|home/\w+|Users/\w{2,}(?=/)|opt/(?:pypi|wheels))(?:/|\b(?=[\s\"'`]))",  # /Users/ID is a SCIM address
     "the address of a package index": r"index"
     r"-url|--find"
     r"-links|files\.python"
