@@ -8,6 +8,7 @@
     ├── UnknownPerson              exit 1   no person, or several, answer to what was typed
     ├── NotAllowed                 exit 1   this operator may not do this, or not alone
     ├── JournalError               exit 1   the journal cannot be opened, written or believed
+    │   └── NoJournal              exit 1   there is none where one is expected
     ├── RunInProgress              exit 1   somebody else holds the run or the person
     └── PlanStopped                exit 3   a plan breaks limits nobody has waived
 
@@ -56,6 +57,10 @@ class NotAllowed(ConnectorError):
 
 class JournalError(ConnectorError):
     """The journal cannot be opened, written or believed. No effect is tried without it."""
+
+
+class NoJournal(JournalError):
+    """There is no journal where one is expected: a new one in its place would have forgotten every block."""
 
 
 class RunInProgress(ConnectorError):

@@ -1,46 +1,122 @@
 """The journal of a config, opened with its audit key. The key is made once, with the journal, and never again.
 
-A journal whose key is gone is not given a new one: what it says could no longer be believed.
+A journal whose key is gone is not given a new one: what it says could no longer be believed. A key whose journal is
+gone is not given a new one either, but by a named person: every block and keep would be forgotten without a word.
 """
 
 import os
 import secrets
+import time
 from pathlib import Path
 
 from connector.config import Config
-from connector.errors import JournalError
+from connector.errors import JournalError, NoJournal, NotAllowed
 from connector.reconcile.journal import Journal
+
+START_ANEW = "connector journal start-anew --reason TEXT"
+"""What a named person types where a journal is lost for good."""
+
+_MOMENT_SECONDS = 5.0
+"""How long the journal is waited for where its key was made just now: somebody else is setting both up."""
 
 
 def open_journal(config: Config, *, migrate: bool = False) -> Journal:
-    """Open the journal; a new one is made with a new audit key beside it. `migrate` brings an older one forward."""
+    """Open the journal; where there is no key either, both are made. `migrate` brings an older one forward.
+
+    Raises JournalError; NoJournal where there is a key and no journal.
+    """
     key, site = config.journal.audit_key, config.site
     made = bool(key.file) and _make_key(site.path(key.file), config.journal_url)
-    password = config.journal.password.reveal(site) if config.journal.password else ""
     try:
-        revealed = key.reveal(site).encode()
-        return Journal.open(config.journal_url, audit_key=revealed, password=password, migrate=migrate)
+        return _open(config, create=made, migrate=migrate)
+    except NoJournal as error:
+        if key.file and _is_new(site.path(key.file)) and (journal := _waited_for(config)):
+            return journal
+        raise _gone(config) from error
     except JournalError:
         # A journal in PostgreSQL is only seen now: had it a key, the new one must not stand where that one is put back.
-        if made and not _is_file(config.journal_url):
+        if made and not (_is_file(config.journal_url) and _stands(config.journal_url)):
             site.path(key.file).unlink(missing_ok=True)
         raise
+
+
+def start_anew(config: Config, operator: str, reason: str) -> Journal:
+    """Begin a journal where there is a key and none any more; that is its first audit record.
+
+    Raises NotAllowed without a reason, or where there is a journal.
+    """
+    if not reason.strip():
+        raise NotAllowed("A journal is not begun anew without a reason.", "Say why: --reason TEXT")
+    try:
+        _open(config, create=False).disconnect()
+    except NoJournal:
+        journal = _open(config, create=True)
+        journal.begun_anew(operator, reason)
+        return journal
+    raise NotAllowed("There is a journal: nothing was begun anew.", "See what it holds: connector history")
+
+
+def _open(config: Config, *, create: bool, migrate: bool = False) -> Journal:
+    key, site = config.journal.audit_key, config.site
+    password = config.journal.password.reveal(site) if config.journal.password else ""
+    return Journal.open(
+        config.journal_url,
+        audit_key=key.reveal(site).encode(),
+        password=password,
+        create=create,
+        migrate=migrate,
+        silence_seconds=config.journal.receive_timeout,
+    )
+
+
+def _is_new(key: Path) -> bool:
+    try:
+        return time.time() - key.stat().st_mtime < 2 * _MOMENT_SECONDS
+    except OSError:
+        return False
+
+
+def _waited_for(config: Config) -> Journal | None:
+    deadline = time.monotonic() + _MOMENT_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        try:
+            return _open(config, create=False)
+        except NoJournal:
+            continue
+    return None
+
+
+def _gone(config: Config) -> NoJournal:
+    where = config.journal_url.removeprefix("sqlite:///")
+    return NoJournal(
+        f"The audit key is there, and the journal {where} is missing or empty: whom somebody blocked, kept or closed "
+        "is known nowhere else. Nothing was done.",
+        f"Put the journal back from its backup. If there never was one, or it is lost for good: {START_ANEW}",
+    )
 
 
 def _is_file(url: str) -> bool:
     return url.startswith("sqlite:///")
 
 
+def _stands(url: str) -> bool:
+    return Path(url.removeprefix("sqlite:///")).exists()
+
+
 def _make_key(path: Path, url: str) -> bool:
     """Make the audit key where neither key nor journal exist yet: a journal without its key is never trusted anew."""
-    journal = Path(url.removeprefix("sqlite:///")) if _is_file(url) else None
-    if path.exists() or (journal is not None and journal.exists()):
+    if path.exists() or (_is_file(url) and _stands(url)):
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
+    whole = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32) + "\n")
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # Put in place whole: who opens the journal at the same moment never reads half a key.
+        os.link(whole, path)
     except FileExistsError:  # somebody was quicker, or laid a link there: what is there is read, never written
         return False
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(32) + "\n")
+    finally:
+        whole.unlink()
     return True

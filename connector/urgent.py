@@ -6,7 +6,7 @@ who ordered it. It decides nothing itself: `orders` says who is meant, `terminat
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -28,11 +28,13 @@ from connector.reconcile.authority import (
 from connector.reconcile.certificate import Certificate, certificate
 from connector.reconcile.judge import Judgement
 from connector.reconcile.memory import Block
-from connector.reconcile.orders import Meant, meant, order_rows
+from connector.reconcile.orders import Meant, as_ordered, meant, rows_of
 from connector.reconcile.plan_values import Revocation
+from connector.reconcile.reading import Progress, read_doors_again
 from connector.reconcile.report import ReportLine
+from connector.reconcile.resume import addresses, decide_again
 from connector.reconcile.running import Running
-from connector.reconcile.terminating import Termination, terminate
+from connector.reconcile.terminating import Ordering, Termination, terminate
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Order:
     reason: str
     contact_type: str
     commanded_at: datetime
+    judgement: Judgement
+    ordered: Judgement
 
     def asked_by(self, operator: str) -> Asked:
         """Give what is written down of it."""
@@ -76,22 +80,33 @@ class Urgent:
         judgement = running.look(as_of)
         human = meant(judgement.decisions, words, contact_type)
         blocks = {i.person_id: Block(i.person_id, running.operator, reason) for i in human.identities if i.person_id}
-        found = order_rows(judgement, setup.rules, setup.portals, setup.limits, blocks)
-        rows = tuple(found[i.key] for i in human.identities if i.key in found)
-        return Order(human, rows, tuple(blocks.values()), reason, contact_type, commanded_at)
+        ordered = as_ordered(judgement, setup.rules, setup.portals, setup.limits, blocks)
+        rows = rows_of(ordered, human)
+        return Order(human, rows, tuple(blocks.values()), reason, contact_type, commanded_at, judgement, ordered)
 
     def terminate(self, order: Order) -> tuple[StoredTermination, Termination]:
         """Carry an order out now. It is written down first, with the countersignature it owes."""
         running, journal = self.running, self.running.journal
         journal.ready()
         hours = timedelta(hours=self.authority.countersign_hours)
-        stored = journal.order_termination(order.asked_by(running.operator), hours)
+        ordering = Ordering(order.asked_by(running.operator), hours, order.blocks, order.judgement.snapshot)
         done = terminate(
-            journal, running.targets, running.setup.pace, order.rows, order.blocks, running.operator,
-            running.progress, running.reached, running.sleep,
+            journal, running.targets, running.setup.pace, ordering, order.rows,
+            running.progress, running.reached, running.sleep, lambda progress: self._again(order, progress),
+            lambda legs: decide_again(legs, order.ordered.decisions),
         )  # fmt: skip
-        journal.finish_termination(stored.number, done.last_session_at)
-        return journal.termination(stored.number), done
+        journal.finish_termination(done.number, done.last_session_at)
+        return journal.termination(done.number), done
+
+    def _again(self, order: Order, progress: Progress) -> tuple[Revocation, ...]:
+        """Read every door again; give the rows of what lives of these records and is not being closed yet."""
+        running, setup = self.running, self.running.setup
+        snapshot = read_doors_again(running.targets, order.judgement.snapshot, progress)
+        judgement = replace(order.judgement, snapshot=snapshot)
+        blocks = {block.person_id: block for block in order.blocks}
+        open_legs = addresses(running.journal.open_legs(), snapshot)
+        ordered = as_ordered(judgement, setup.rules, setup.portals, setup.limits, blocks, open_legs)
+        return rows_of(ordered, order.human)
 
     def certificate(self, number: int) -> Certificate:
         """Give the certificate as it stands now; why is told to the authority role only. Raises UnknownPerson."""
@@ -123,8 +138,14 @@ class Urgent:
         """Countersign with a code the authority gave, or a sealed one. Raises NotAllowed where it does not fit."""
         return self.running.journal.countersign_with_code(self._unsigned(number), code, self.running.operator)
 
+    def refuse(self, number: int, reason: str, proof: Proof) -> StoredTermination:
+        """Refuse to countersign, by an authority who proves themselves. It opens nothing. Raises NotAllowed."""
+        stored = self._unsigned(number)
+        role = self._proven(proof, f"refuse to countersign urgent termination {number}", stored.operator)
+        return self.running.journal.refuse_countersignature(number, (proof.name, role), reason, self.running.operator)
+
     def hand_in(self, number: int, as_of: date) -> bool:
-        """Drive what waited for the signature; false where a run is going, and the next one does it.
+        """Drive what waited for the authority's answer (a refusal calls it off); false where a run does it next.
 
         Who is no longer blocked is left to `resume`, which decides again first.
         """
@@ -189,9 +210,7 @@ class Urgent:
         """Say for `check` what is due: alarms and overdue countersignatures as warnings."""
         due = self.due()
         late = {t.number for t in due.overdue}
-        alarms = [
-            Finding(Level.WARNING, "authority", text, fix) for text, fix in Due(due.now, (), due.alarms).sentences()
-        ]
+        alarms = [Finding(Level.WARNING, "authority", text, fix) for text, fix in replace(due, unsigned=()).sentences()]
         unsigned = [
             Finding(Level.WARNING if t.number in late else Level.OK, "authority", due_sentence(t, due.now), signing(t))
             for t in due.unsigned
@@ -201,9 +220,9 @@ class Urgent:
     def report_lines(self) -> tuple[ReportLine, ...]:
         """Say for the report what is overdue, and every alarm nobody acknowledged."""
         due = self.due()
-        pressing = Due(due.now, due.overdue, due.alarms)
+        pressing = replace(due, unsigned=due.overdue)
         return tuple(
-            ReportLine("Authority", "countersign", text, "An authority role has to say a word.", (fix,), warns=True)
+            ReportLine("Authority", "countersign", text, "It waits for somebody's word.", (fix,), warns=True)
             for text, fix in pressing.sentences()
         )
 

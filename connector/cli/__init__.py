@@ -13,6 +13,7 @@ from connector.cli.membership import membership
 from connector.cli.people import abandon, block, keep, link, release, unblock, unlink
 from connector.cli.planning import approve, plan, show
 from connector.cli.reporting import backlog, report
+from connector.cli.scim import serve
 from connector.cli.setting_up import demo, init, operator
 from connector.cli.tokens import token
 from connector.cli.urgent import authorise, authority, certificate, terminate
@@ -42,7 +43,7 @@ cli.add_chapter("Plan and apply", [plan, backlog, show, approve, run, resume, go
 cli.add_chapter("One person", [release, keep, block, unblock, revoke, restore, link, unlink, abandon])
 cli.add_chapter("At once", [terminate, authorise, certificate, authority])
 cli.add_chapter("Members of a portal", [membership])
-cli.add_chapter("Identity providers", [token])
+cli.add_chapter("Identity providers", [serve, token])
 cli.add_chapter("Keep in order", [operator, audit, journal])
 
 

@@ -1,6 +1,6 @@
 """Verbs for whoever has to answer for it: audit, report audit, and the journal's own migration.
 
-Everything but `audit seal` and `journal migrate` only reads.
+Everything but `audit seal`, `journal migrate` and `journal start-anew` only reads.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,11 +12,13 @@ import click
 
 from connector.app import Connector
 from connector.cli.call import Call, Format
+from connector.cli.people import asked_reason
 from connector.cli.printing import Rows
 from connector.cli.reporting import report
 from connector.cli.verb import Group, to_day
 from connector.config import load
-from connector.journal_key import open_journal
+from connector.journal_key import open_journal, start_anew
+from connector.operators import who_acts
 from connector.reconcile.audit_files import write_whole
 from connector.reconcile.audit_pages import HEADER, audit_html, audit_rows, audit_text
 from connector.reconcile.auditing import Auditing
@@ -69,11 +71,13 @@ def verify(call: Call, head: str | None, sealed: Path | None) -> int:
         state = _auditing(connector).verify_sealed(sealed, head) if sealed else journal.verify_audit(head)
     call.said(
         state.sentence,
+        *(f"  {row}" for row in state.bad_rows),
         f"Head: {state.head}",
         ok=state.ok,
         records=state.records,
         head=state.head,
         first_bad=state.first_bad,
+        bad_rows=state.bad_rows,
     )
     return 0 if state.ok else 1
 
@@ -173,3 +177,22 @@ def migrate(call: Call) -> None:
     with open_journal(load(call.config_path), migrate=True) as opened:
         state = opened.verify_audit()
     call.said("The journal's tables are those this version needs.", state.sentence, ok=state.ok)
+
+
+@journal.command("start-anew")
+@asked_reason("Why; it is the new journal's first record.")
+@click.pass_obj
+def begin_anew(call: Call, reason: str) -> None:
+    """Begin a new journal where the key is there and the journal is lost for good, or never was.
+
+    Every block, keep, link and approval of the lost one is forgotten, and nothing that it left open is known: put it
+    back from a backup if there is one. Afterwards block anew whom a court order keeps out.
+    """
+    with start_anew(load(call.config_path), who_acts(), reason) as opened:
+        state = opened.verify_audit()
+    call.said(
+        "A new journal is begun, and that is its first record.",
+        "It knows of no block: connector block PERSON --reason TEXT",
+        "It decides like a first run, in report mode unless the config says apply: connector plan",
+        ok=state.ok,
+    )

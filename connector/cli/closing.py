@@ -17,7 +17,7 @@ from connector.cli.words import Parts, closing_words, open_parts, opening_words,
 from connector.reconcile.decide import Decision, Decisions
 from connector.reconcile.journal_values import OpenLeg
 from connector.reconcile.plan_values import Revocation
-from connector.reconcile.restoring import Restore
+from connector.reconcile.restoring import SHOWS_WITHIN, Restore, tell_the_person
 from connector.reconcile.wording import label_of, listed, who
 
 OPEN = 4
@@ -68,9 +68,13 @@ def _same_human(decisions: Decisions, decision: Decision) -> Parts:
     others = decisions.school.same_human(decision.identity.person_id or "")
     if not others:
         return []
+    labels = [label_of(decisions, other) for other in others]
     return [
         "",
-        warning(f"Other records of the same human, not touched: {listed([label_of(decisions, o) for o in others])}"),
+        warning(
+            f"The block keeps the same human out on every record; the next run closes {listed(labels)} as well. "
+            "To close only an old record: leave it to the next run."
+        ),
     ]
 
 
@@ -127,8 +131,10 @@ def restore(
             call.end()
             connector.second(second, *proof(second, password_file, code), f"restore {person or f'run {run_id}'}")
         left = _restored(connector, plan, call) if apply else ()
-    text = _restore_parts(plan, judgement.decisions, done=apply) + open_parts(tuple(left))
-    call.answer(_restore_document(plan, left, dry=not apply), _row_rows(plan.rows, left), text)
+        now = connector.journal.now().astimezone(connector.config.site.zone)
+    tell = tell_the_person(now + SHOWS_WITHIN if apply else None) if plan.members else ""
+    text = [*_restore_parts(plan, judgement.decisions, done=apply), *([tell] if tell else []), *open_parts(tuple(left))]
+    call.answer(_restore_document(plan, left, tell, dry=not apply), _row_rows(plan.rows, left), text)
     if not apply:
         return call.dry_run(would_change=bool(plan.rows))
     if plan.refused and not plan.rows:
@@ -148,7 +154,7 @@ def _restore_parts(plan: Restore, decisions: Decisions, *, done: bool) -> Parts:
         parts += [f"  {e.text}" for e in row.evidence]
     parts += [f"Stays closed: {whom}: {why}" for whom, why in plan.refused]
     if plan.welcome:
-        parts.append(f"Needs a welcome e-mail, the password cannot come back: {listed(plan.welcome)}")
+        parts.append(f"Needs a welcome e-mail, the password cannot come back: {listed(plan.welcomed)}")
     if not plan.rows:
         parts.append("There is nothing to open.")
     ready = [row.code or row.key for row in plan.rows if not decisions.scene.claims.portals_of(row.person_id)]
@@ -159,11 +165,12 @@ def _restore_parts(plan: Restore, decisions: Decisions, *, done: bool) -> Parts:
     return parts
 
 
-def _restore_document(plan: Restore, left: Sequence[OpenLeg], *, dry: bool) -> dict[str, Any]:
+def _restore_document(plan: Restore, left: Sequence[OpenLeg], tell: str, *, dry: bool) -> dict[str, Any]:
     return {
         "dry_run": dry,
         "rows": [revocation_document(r) for r in plan.rows],
         "refused": [{"who": whom, "why": why} for whom, why in plan.refused],
         "welcome": list(plan.welcome),
+        "tell": tell,
         "open_legs": [open_leg_document(leg) for leg in left],
     }

@@ -12,7 +12,7 @@ from connector.cli.printing import Rows, heading
 from connector.cli.verb import Group, Verb
 from connector.cli.words import Parts, change_words, open_parts
 from connector.model import MemberStatus
-from connector.reconcile.journal_values import ChangeKind, MembershipChange
+from connector.reconcile.journal_values import AccountChange, Change, ChangeKind, MembershipChange
 from connector.reconcile.judge import Judgement
 from connector.reconcile.membership import Action
 from connector.reconcile.membership_changes import changes_of_action, changes_of_additions
@@ -57,15 +57,15 @@ def _carry_out(call: Call, find: Callable[[Connector, Judgement], Found], *, app
     return OPEN if left else 0
 
 
-def _change_document(change: MembershipChange) -> dict[str, Any]:
-    member = change.after or change.before
+def _change_document(change: Change) -> dict[str, Any]:
+    member = None if isinstance(change, AccountChange) else change.after or change.before
     return {
         "kind": change.kind.value,
-        "portal": change.portal,
+        "portal": change.target,
         "person_id": change.person_id,
         "code": member.code if member else "",
         "name": member.name if member else "",
-        "status": change.after.status.value if change.after else None,
+        "status": member.status.value if member and change.kind is not ChangeKind.REMOVE else None,
     }
 
 

@@ -14,7 +14,7 @@ from connector.cli.call import Call, is_interactive
 from connector.cli.verb import Verb, to_day
 from connector.errors import ConfigError
 from connector.model import Hold
-from connector.reconcile.wording import counted, who
+from connector.reconcile.wording import counted, label_of, listed, who
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -137,12 +137,16 @@ def first_line(path: Path) -> str:
 def unblock(call: Call, person: str, second: str, password_file: Path | None, code: str | None) -> None:
     """Lift a block, which takes two: a second operator proves who they are with password and one-time code."""
     with call.connector() as connector:
-        whom = who(connector.person(connector.look(call.as_of), person))
+        judgement = connector.look(call.as_of)
+        whom = who(connector.person(judgement, person))
+        others = judgement.decisions.school.same_human(whom.person_id or "")
         call.end()
         password, one_time = proof(second, password_file, code)
-        connector.unblock(whom.person_id or "", second, password, one_time)
+        lifted = connector.unblock(whom.person_id or "", second, password, one_time, others)
+    records = [label_of(judgement.decisions, record) for record in lifted if record != whom.person_id]
+    same = f" So is that on the same person's record {listed(records)}." if records else ""
     call.said(
-        f"The block on {whom.label} is lifted, seconded by {second}.",
+        f"The block on {whom.label} is lifted, seconded by {second}.{same}",
         f"What was closed stays closed. To open it again: connector restore {whom.typed}",
         person_id=whom.person_id,
         second=second,

@@ -90,7 +90,7 @@ def token_rotate(call: Call, name: str, days: int) -> None:
 @click.option("--number", type=click.IntRange(1), default=None, help="One token only, by its number. Left out: all.")
 @click.pass_obj
 def token_revoke(call: Call, name: str, number: int | None) -> None:
-    """Take tokens back. Calls with them are refused from two seconds later on."""
+    """Take tokens of a client back: calls with them are refused from two seconds later on."""
     with _clients(call) as (connector, clients):
         gone = clients.revoke(name, connector.operator, number or 0)
     call.said(f"{gone} of {name} taken back.", name=name, revoked=gone)

@@ -19,7 +19,7 @@ from connector.cli.reporting import write_file
 from connector.cli.verb import Group, Verb
 from connector.cli.words import Parts, open_parts, row_parts
 from connector.operators import Proof
-from connector.reconcile.authority import CODE_MINUTES, Signature
+from connector.reconcile.authority import CODE_MINUTES, Signature, reopening
 from connector.reconcile.certificate import Certificate, certificate_html, certificate_text, certificate_title
 from connector.reconcile.report_json import plain
 from connector.reconcile.wording import counted, listed
@@ -49,6 +49,9 @@ def terminate(call: Call, words: tuple[str, ...], reason: str, contact_type: str
         stored, done = urgent.terminate(order)
         made = urgent.certificate(stored.number)
     text: Parts = [*certificate_text(made).splitlines(), *open_parts(done.open)]
+    if done.not_read_again:
+        look = "What was added while it ran could not be looked for; type the same again:"
+        text += ["", warning(f"{look} {done.not_read_again}")]
     text += ["", f"To countersign, by an authority: connector authorise {stored.number} --as NAME"]
     text.append(f"This certificate again, as it stands then: connector certificate {stored.number} --html FILE")
     document = {
@@ -205,6 +208,33 @@ def print_codes(call: Call, count: int, name: str | None, password_file: Path | 
     text += [f"  {number:>4}  {code}" for number, code in made]
     document = [{"number": number, "code": code} for number, code in made]
     call.answer(document, Rows(("number", "code"), made), text)
+
+
+@authority.command("refuse")
+@click.argument("number", type=int)
+@asked_reason("Why you do not countersign; who ordered it is told.")
+@_as_authority
+@click.pass_obj
+def refuse(
+    call: Call, number: int, reason: str, name: str | None, password_file: Path | None, totp: str | None
+) -> None:
+    """Refuse to countersign an urgent termination. It opens nothing: who was closed stays closed and blocked.
+
+    The reminders end, and who ordered it reads an alarm until the person is let in again, which takes two, or the
+    order is given anew.
+    """
+    with call.connector() as connector:
+        urgent = connector.urgent
+        refused = urgent.refuse(number, reason, _proof(call, name, password_file, totp))
+        handed_in = urgent.hand_in(number, call.day(connector))
+    last = "" if handed_in else "A run is going: the next one calls off what waited for it."
+    call.said(
+        f"The countersignature of urgent termination {number} of {refused.label} is refused. Nothing was opened.",
+        *([last] if last else []),
+        f"To let the person in again, which takes two: {reopening(refused)}",
+        number=number,
+        refusal=plain(refused.refusal),
+    )
 
 
 @authority.command("acknowledge")

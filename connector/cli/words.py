@@ -6,7 +6,7 @@ from rich.console import RenderableType
 
 from connector.cli.printing import heading, line, warning
 from connector.model import Account, LegKind, LegState, Member, MemberStatus
-from connector.reconcile.journal_values import ChangeKind, Direction, MembershipChange, OpenChange, OpenLeg
+from connector.reconcile.journal_values import AccountChange, Change, ChangeKind, Direction, OpenChange, OpenLeg
 from connector.reconcile.plan_values import Addition, Objection, Plan, PlannedLeg, Revocation
 from connector.reconcile.wording import counted, listed
 
@@ -143,7 +143,7 @@ def open_leg_words(leg: OpenLeg) -> str:
 
 
 def open_change_words(change: OpenChange) -> str:
-    """Say one membership change that is not at its end."""
+    """Say one change of a membership or an account that is not at its end."""
     return f"  {change_words(change.change)}: {_state_words(change.state, change.detail)}"
 
 
@@ -169,16 +169,20 @@ _CHANGING = {
     ChangeKind.ENABLE: "enable in",
     ChangeKind.DISABLE: "disable in",
     ChangeKind.REMOVE: "remove from",
+    ChangeKind.CREATE_ACCOUNT: "make the account in",
+    ChangeKind.UPDATE_ACCOUNT: "change the account in",
+    ChangeKind.JOIN_GROUP: "add to a group in",
+    ChangeKind.LEAVE_GROUP: "take out of a group in",
 }
 
 
-def change_words(change: MembershipChange, label: str = "") -> str:
-    """Say one membership change; `label` names the person better than a portal does."""
-    member = change.after or change.before
+def change_words(change: Change, label: str = "") -> str:
+    """Say one change of a membership or an account; `label` names the person better than a portal does."""
+    member = None if isinstance(change, AccountChange) else change.after or change.before
     code = member.code if member and member.code else change.person_id
     name = f" {member.name}" if member and member.name else ""
-    status = f" ({change.after.status})" if change.kind is ChangeKind.ADD and change.after else ""
-    return f"{label or code + name}: {_CHANGING[change.kind]} {change.portal}{status}"
+    status = f" ({member.status})" if change.kind is ChangeKind.ADD and member else ""
+    return f"{label or code + name}: {_CHANGING[change.kind]} {change.target}{status}"
 
 
 def sentence_parts(title: str, sentences: Iterable[str]) -> Parts:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from connector.model import Hold, Status
+from connector.model import Hold, Reason, Status
 from connector.policy import PortalRules, Strategy
 from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decision, Decisions
@@ -34,6 +34,7 @@ BY_ITSELF = frozenset({Hold.KEEP, Hold.NOTICE, Hold.UNCONFIRMED, Hold.ROLLOVER})
 """Holds that are somebody's word or end with time: the row waits, and nobody has to look."""
 
 _REVOKE = "connector revoke {who} --reason TEXT --apply"
+_RUN = "connector run"
 _RELEASE = "connector release {who} --hold {hold}"
 
 _ADVICE: Mapping[Hold, tuple[str, tuple[str, ...]]] = {
@@ -113,7 +114,9 @@ def _about_revocation(decision: Decision, memory: Memory, whom: Who) -> Advice:
     holds, revoke = standing_holds(decision, memory), _REVOKE.format(who=whom.typed)
     if decision.urgent:
         kept = hold_advice(holds[0], whom) if holds else Advice("")
-        text = f"Urgent: the next run closes it whatever else is stopped; to close it now: {kept.text}".strip()
+        # A first run is nobody's to outrun: there is nothing to hold its urgent rows against.
+        text = "Urgent: the next run that applies closes it even where other rows are stopped, but never before a first"
+        text += " plan was approved; to close it now:"
         if kept.text:
             text = f"Urgent: credential and sessions go with the next run. {kept.text}"
         return Advice(text, (revoke, *kept.commands))
@@ -123,6 +126,9 @@ def _about_revocation(decision: Decision, memory: Memory, whom: Who) -> Advice:
         return Advice(f"{advice.text}{more}", advice.commands)
     if decision.reported_only:
         return Advice("The policy only reports this; to close it and keep it closed:", (revoke,))
+    if Reason.SUPERSEDED in decision.reasons:
+        # A block is on the human, not on the record: revoking the old one would keep the new one out as well.
+        return Advice("The next run closes it. Do not revoke it: a block would keep the newer record out too.", (_RUN,))
     return Advice("The next run closes it; to close it now, and keep it closed until unblock:", (revoke,))
 
 

@@ -17,6 +17,7 @@ from connector.reconcile.holding import Holding
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import (
     FINAL,
+    Change,
     ChangeKind,
     Claim,
     Direction,
@@ -28,10 +29,15 @@ from connector.reconcile.journal_values import (
 from connector.reconcile.membership import new_member
 from connector.reconcile.plan_values import Addition, Revocation
 from connector.reconcile.reading import Progress, Targets, silent
+from connector.reconcile.resume import Resumption
 from connector.reconcile.sending import send_changes, send_to_directory, send_to_portal
 from connector.reconcile.sweeping import Sweeping
+from connector.reconcile.withdrawing import withdrawn
 
 T = TypeVar("T")
+
+Again = Callable[[Sequence[OpenLeg]], Resumption]
+"""Decides open legs again: which are driven, and what is left of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +123,24 @@ class Applier:
     # --- legs -------------------------------------------------------------------------------------------------------
 
     def revoke(
-        self, rows: Sequence[Revocation], plan_id: str, instead_of: Sequence[tuple[OpenLeg, str]] = ()
+        self,
+        rows: Sequence[Revocation],
+        plan_id: str,
+        instead_of: Sequence[tuple[OpenLeg, str]] = (),
+        again: Again | None = None,
     ) -> tuple[OpenLeg, ...]:
         """Intend all legs of these rows, then drive them; give the legs that are still open.
 
         `instead_of` are legs from earlier that are called off, with why, as soon as the new ones are on disk. A row
-        whose identity somebody else holds is not intended; see `busy`.
+        whose identity somebody else holds is not intended; see `busy`. What waits of the same people from earlier is
+        driven too, as far as `again` still finds it right.
         """
         legs = [leg for batch in self._parts(rows) for leg in self._intend(batch, plan_id)]
-        self.call_off([(leg, why) for leg, why in instead_of if leg.key not in self.holding.busy])
-        return self.drive((*legs, *self._waiting_sessions(legs)))
+        replaced = [(leg, why) for leg, why in instead_of if leg.key not in self.holding.busy]
+        self.call_off(replaced, asked_anew=True)
+        waiting = self._waiting_sessions(legs)
+        resumption = again(waiting) if again is not None and waiting else Resumption(tuple(waiting), ())
+        return self.drive((*legs, *resumption.drive), resumption.older_only)
 
     def _intend(self, rows: Sequence[Revocation], plan_id: str) -> tuple[OpenLeg, ...]:
         with self.holding.over(row.key for row in rows) as ours:
@@ -140,11 +154,14 @@ class Applier:
             self.reached(Boundary.INTENT_DURABLE)
         return legs
 
-    def call_off(self, legs: Sequence[tuple[OpenLeg, str]]) -> tuple[tuple[OpenLeg, str], ...]:
+    def call_off(
+        self, legs: Sequence[tuple[OpenLeg, str]], *, asked_anew: bool = False
+    ) -> tuple[tuple[OpenLeg, str], ...]:
         """Call legs off, each with why; give those that were.
 
         Left open are legs of people somebody else holds, and of people blocked since `known_blocks` was read: that they
-        are entitled is not true any more.
+        are entitled is not true any more. What people were asked to do by hand is taken back first, unless it is
+        `asked_anew`.
         """
         done: list[tuple[OpenLeg, str]] = []
         for batch in self._parts(legs):
@@ -152,6 +169,7 @@ class Applier:
                 since = self._blocked_since(leg for leg, _ in batch)
                 mine = [(leg, why) for leg, why in batch if leg.key in ours and leg.person_id not in since]
                 self.reached(Boundary.BEFORE_CALL_OFF)
+                mine = mine if asked_anew else withdrawn(self.targets, mine)
                 outcomes = [(leg, Outcome(LegState.CALLED_OFF, why)) for leg, why in mine]
                 self.journal.record(outcomes, self.holding.run, self.holding.claims)
                 self.reached(Boundary.CALLED_OFF)
@@ -261,11 +279,11 @@ class Applier:
         changes = [MembershipChange(ChangeKind.ADD, a.portal, a.person_id, None, new_member(a)) for a in additions]
         return self.change(changes)
 
-    def change(self, changes: Sequence[MembershipChange]) -> tuple[OpenChange, ...]:
-        """Intend membership changes, then drive them; give those still open."""
+    def change(self, changes: Sequence[Change]) -> tuple[OpenChange, ...]:
+        """Intend changes of memberships and accounts, then drive them; give those still open."""
         return self.drive_changes([one for batch in self._parts(changes) for one in self._intend_changes(batch)])
 
-    def _intend_changes(self, changes: Sequence[MembershipChange]) -> tuple[OpenChange, ...]:
+    def _intend_changes(self, changes: Sequence[Change]) -> tuple[OpenChange, ...]:
         with self.holding.over(change.person_id for change in changes) as ours:
             mine = [change for change in changes if change.person_id in ours]
             self.not_intended.update(change.person_id for change in changes if change.person_id not in ours)
@@ -277,11 +295,11 @@ class Applier:
         return intended
 
     def drive_changes(self, changes: Sequence[OpenChange]) -> tuple[OpenChange, ...]:
-        """Drive intended membership changes, batch by batch; give those still open."""
+        """Drive intended changes, batch by batch, each batch at one target and of one kind; give those still open."""
         still_open: list[OpenChange] = []
         groups: dict[tuple[str, ChangeKind], list[OpenChange]] = {}
         for change in changes:
-            groups.setdefault((change.change.portal, change.change.kind), []).append(change)
+            groups.setdefault((change.change.target, change.change.kind), []).append(change)
         for (portal, kind), mine in groups.items():
             for part in self._parts(mine):
                 still_open += self._change_batch(portal, kind, part)

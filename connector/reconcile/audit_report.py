@@ -131,7 +131,7 @@ def _closure(view: _View, revocation: StoredRevocation) -> AuditLine:
 def _urgent(view: _View, revocation: StoredRevocation) -> AuditLine:
     """Say how long it took from the intent to the last dead session, as far as every session was proven dead."""
     legs = [leg for leg in revocation.legs if leg.planned.kind is LegKind.SESSIONS]
-    ends = [leg.finished_at for leg in legs if leg.finished_at and leg.state in CLOSED]
+    ends = [leg.effective_by or leg.finished_at for leg in legs if leg.finished_at and leg.state in CLOSED]
     last = max(ends) if ends and len(ends) == len(legs) else None
     return AuditLine(
         "urgent",
@@ -210,7 +210,7 @@ def _open(view: _View) -> Iterable[AuditLine]:
         yield _waiting(view, leg, leg.key, label, f"revocation {leg.revocation_id}: {what}")
     for change in view.records.open_changes:
         made = change.change
-        text = f"{made.kind} in {clean(made.portal)}: {clean(change.detail) or 'not done yet'}"
+        text = f"{made.kind} in {clean(made.target)}: {clean(change.detail) or 'not done yet'}"
         yield _waiting(view, change, made.person_id, view.label(made.person_id), text)
 
 

@@ -4,6 +4,7 @@ What is ours closes on the requester's word; an authority role signs afterwards.
 sentence carries a code.
 """
 
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,6 +84,22 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """The authority's word that they do not countersign. It opens nothing: that takes two people."""
+
+    by: str
+    role: str
+    reason: str
+    at: datetime
+
+    @property
+    def sentence(self) -> str:
+        """Who refused, as which role and when; never why."""
+        role = f" ({clean(self.role)})" if self.role else ""
+        return f"{clean(self.by)}{role}, {moment(self.at)}"
+
+
+@dataclass(frozen=True, slots=True)
 class StoredTermination:
     """An urgent termination as the journal has it. `finished_at` is none while it runs, or where it was cut off."""
 
@@ -96,6 +113,7 @@ class StoredTermination:
     finished_at: datetime | None = None
     last_session_at: datetime | None = None
     signature: Signature | None = None
+    refusal: Refusal | None = None
 
     @property
     def label(self) -> str:
@@ -104,7 +122,7 @@ class StoredTermination:
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether the countersignature should be there by now and is not."""
-        return self.signature is None and now > self.due_at
+        return self.signature is None and self.refusal is None and now > self.due_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +149,15 @@ ACKNOWLEDGE = "connector authority acknowledge --as NAME"
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What an authority role still has to say a word on. Times are the database's."""
+    """What an authority role still has to say a word on, and what they refused. Times are the database's.
+
+    `refused` are those whose people are still blocked, and were not ordered to be closed anew since.
+    """
 
     now: datetime
     unsigned: tuple[StoredTermination, ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    refused: tuple[StoredTermination, ...] = ()
 
     @property
     def overdue(self) -> tuple[StoredTermination, ...]:
@@ -145,6 +167,7 @@ class Due:
     def sentences(self) -> tuple[tuple[str, str], ...]:
         """Say everything that is due, the alarms first, each with what to type."""
         alarms = [(alarm.sentence, ACKNOWLEDGE) for alarm in self.alarms]
+        alarms += [(refused_sentence(t), reopening(t)) for t in self.refused]
         unsigned = sorted(self.unsigned, key=lambda t: t.due_at)
         return (*alarms, *((due_sentence(t, self.now), signing(t)) for t in unsigned))
 
@@ -158,6 +181,24 @@ def due_sentence(termination: StoredTermination, now: datetime) -> str:
         f"Urgent termination {number} of {termination.label}, ordered by {clean(termination.operator)}: "
         f"countersignature {state} {moment(termination.due_at)}.{unfinished}"
     )
+
+
+def refused_sentence(termination: StoredTermination) -> str:
+    """Say to who ordered it that the countersignature was refused, and that nothing was opened by that."""
+    said = termination.refusal.sentence if termination.refusal else ""
+    number = termination.number
+    return (
+        f"ALARM: the countersignature of urgent termination {number} of {termination.label}, ordered by "
+        f"{clean(termination.operator)}, was refused by {said}. Nothing was opened: the person stays out. "
+        f"Why: connector certificate {number}. If the authority is right, open again; if not, order it anew."
+    )
+
+
+def reopening(termination: StoredTermination) -> str:
+    """Give what is typed to let somebody in again after a refusal: it takes two people."""
+    whom = next((r.code or r.person_id or r.key for r in termination.records), "PERSON")
+    typed = shlex.quote(clean(whom))
+    return f"connector unblock {typed} --second NAME; connector restore {typed} --second NAME --apply"
 
 
 def signing(termination: StoredTermination) -> str:

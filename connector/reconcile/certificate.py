@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 
 from connector.model import LegKind, LegState, Member
-from connector.reconcile.authority import Signature, StoredTermination
+from connector.reconcile.authority import Refusal, Signature, StoredTermination
 from connector.reconcile.journal_values import FINAL, Direction, StoredLeg, StoredRevocation
 from connector.reconcile.report_html import page, safe
 from connector.reconcile.wording import ACCESS_ENDED, clean, counted, listed, moment, reason_words, said
@@ -54,6 +54,7 @@ class Certificate:
     audit_head: str
     contact_type: str = ""
     interrupted: bool = False
+    refusal: Refusal | None = None
 
     @property
     def open(self) -> int:
@@ -109,7 +110,14 @@ def certificate(
         audit_head,
         clean(termination.contact_type),
         interrupted=termination.finished_at is None,
+        refusal=_refusal(termination, zone, discreet),
     )
+
+
+def _refusal(termination: StoredTermination, zone: tzinfo, discreet: bool) -> Refusal | None:
+    if (refusal := termination.refusal) is None:
+        return None
+    return replace(refusal, at=refusal.at.astimezone(zone), reason="" if discreet else clean(refusal.reason))
 
 
 def _doors_of(
@@ -158,7 +166,8 @@ def _last_session(
 ) -> datetime | None:
     """Give when the last session was dead: as seen, or for what ended later, when that was proven."""
     finished, sessions = termination.finished_at, LegKind.SESSIONS
-    ended = [leg.finished_at for _, leg in ours if leg.planned.kind is sessions and leg.ended and leg.finished_at]
+    seen_dead = (leg for _, leg in ours if leg.planned.kind is sessions and leg.ended and not leg.effective_by)
+    ended = [leg.finished_at for leg in seen_dead if leg.finished_at]
     later = [at for at in ended if finished is None or at > finished]
     seen = [termination.last_session_at] if termination.last_session_at else []
     return max([*later, *seen], default=None)
@@ -220,10 +229,19 @@ def facts(made: Certificate) -> tuple[tuple[str, str], ...]:
         ("Why", made.why),
         ("Last session at", _to_the_second(made.last_session_at) or _no_session(made)),
         ("Seconds", _seconds(made)),
-        ("Effective by", moment(made.effective_by) or _effective(made)),
-        ("Countersigned by", made.signature.sentence if made.signature else f"due until {moment(made.due_at)}"),
+        ("Effective by", _effective_by(made)),
+        ("Countersigned by", _signed(made)),
         ("Audit head", made.audit_head),
     )
+
+
+def _signed(made: Certificate) -> str:
+    if made.signature:
+        return made.signature.sentence
+    if made.refusal:
+        why = f": {made.refusal.reason}" if made.refusal.reason else ""
+        return f"REFUSED by {made.refusal.sentence}{why}. Nothing was opened by that"
+    return f"due until {moment(made.due_at)}"
 
 
 def _no_session(made: Certificate) -> str:
@@ -242,6 +260,13 @@ def _seconds(made: Certificate) -> str:
     return f"{made.seconds:.1f} from the command to the last closed door and the last dead session{so_far}"
 
 
+def _effective_by(made: Certificate) -> str:
+    if made.effective_by is None:
+        return _effective(made)
+    over = not any(door.state is LegState.EFFECTIVE_BY for door in made.doors)
+    return f"{moment(made.effective_by)}{', which has passed' if over else ''}"
+
+
 def _effective(made: Certificate) -> str:
     if made.interrupted and (made.open or not made.doors):
         return "not known: it is going, or was interrupted. To finish it: type it again, or connector resume"
@@ -251,6 +276,8 @@ def _effective(made: Certificate) -> str:
 def door_words(door: Door) -> str:
     """Say what became of one door."""
     ended = f", {counted(door.ended, 'session')} ended" if door.ended else ""
+    if door.effective_by and door.closed_at:
+        return f"effective since {moment(door.effective_by)}{ended}"
     if door.closed_at:
         already = " (found closed)" if door.state is LegState.ALREADY_CLOSED and not door.ended else ""
         return f"closed {_to_the_second(door.closed_at)}{already}{ended}"

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from connector.reconcile.apply import Applier, Pace
 from connector.reconcile.boundaries import Boundary, Reached, unwatched
+from connector.reconcile.decide import Decisions
 from connector.reconcile.journal import Journal
-from connector.reconcile.journal_values import Claim, Direction, OpenLeg
+from connector.reconcile.journal_values import Claim, OpenLeg
 from connector.reconcile.plan_values import Revocation
 from connector.reconcile.reading import Progress, Targets, silent
+from connector.reconcile.resume import decide_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +32,31 @@ class Closer:
     reached: Reached = unwatched
     sleep: Callable[[float], None] = time.sleep
 
-    def close(self, rows: Sequence[Revocation], keys: Collection[str]) -> frozenset[str]:
-        """Intend these rows and drive them, with what is open of `keys` from earlier; give the keys others hold."""
+    def close(self, rows: Sequence[Revocation], keys: Collection[str], decisions: Decisions) -> frozenset[str]:
+        """Intend these rows and drive them; give the keys others hold.
+
+        What is open of `keys` from earlier is decided again, and driven with them.
+        """
         wanted = list(dict.fromkeys((*keys, *(row.key for row in rows))))
         with self._held(wanted) as claims:
             ours = {claim.key for claim in claims}
             if ours:
-                self._close([row for row in rows if row.key in ours], ours, claims)
+                self._close([row for row in rows if row.key in ours], ours, claims, decisions)
         return frozenset(wanted) - ours
 
-    def _close(self, rows: Sequence[Revocation], keys: Collection[str], claims: Sequence[Claim]) -> None:
+    def _close(
+        self, rows: Sequence[Revocation], keys: Collection[str], claims: Sequence[Claim], decisions: Decisions
+    ) -> None:
         self.reached(Boundary.CLAIMED)
         applier = Applier(self.journal, self.targets, None, self.pace, self.progress, self.sleep, self.reached, claims)
         earlier = [leg for key in sorted(keys) for leg in self.journal.open_legs(key=key)]
         new = self._intended(rows, claims)
-        opening = [leg for leg in earlier if leg.direction is Direction.OPEN]
-        applier.call_off([(leg, "closed since it was asked for") for leg in opening])
-        left = [leg for leg in earlier if leg.direction is Direction.CLOSE and leg.resumable and not leg.planned.unread]
-        planned = {(leg.key, leg.planned.kind, leg.planned.target, leg.planned.subject) for leg in new}
-        read = [leg for leg in earlier if leg.planned.unread and _address(leg) in planned]
-        applier.call_off([(leg, "can be read again: asked for anew") for leg in read])
-        applier.drive((*new, *left))
+        planned = {_address(leg) for leg in new}
+        anew = [leg for leg in earlier if leg.planned.unread and _address(leg) in planned]
+        applier.call_off([(leg, "can be read again: asked for anew") for leg in anew])
+        once_more = decide_again([leg for leg in earlier if leg not in anew], decisions)
+        applier.call_off(once_more.call_off)
+        applier.drive((*new, *once_more.drive), once_more.older_only)
 
     def _intended(self, rows: Sequence[Revocation], claims: Sequence[Claim]) -> tuple[OpenLeg, ...]:
         if not rows:

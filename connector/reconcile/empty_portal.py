@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from connector.model import Hold, Reason, Status
+from connector.reconcile.access_dates import in_grace, student_until
 from connector.reconcile.advice import Advice, hold_advice, missing_parts, next_step
 from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decision, Decisions
 from connector.reconcile.doors import claimed_usernames
 from connector.reconcile.memory import Memory
 from connector.reconcile.sign_in_now import doors_now
-from connector.reconcile.wording import ACCESS_ENDED, RESTRICTED_CHILD, label_of, listed, spoken_all, who
+from connector.reconcile.wording import ACCESS_ENDED, RESTRICTED_CHILD, day, label_of, listed, spoken_all, who
 
 
 class Verdict(StrEnum):
@@ -29,6 +30,7 @@ class Verdict(StrEnum):
     NOT_FLAGGED = "not-flagged"
     NO_STUDENT = "no-student-at-school"
     CANNOT_LOG_IN = "cannot-log-in"
+    IN_GRACE = "in-grace"
     IN_ORDER = "in-order"
 
 
@@ -88,11 +90,25 @@ def _of_entitled(decision: Decision, decisions: Decisions, discreet: bool) -> Sy
         text = spoken_all(notes, discreet)[0].text
         verdict = Verdict.ACCESS_ENDED if discreet else Verdict.RESTRICTED
         return Symptom(verdict, f"{text}. That the portal hides it is right.", Advice("Ask the authority role."))
+    if grace := _all_in_grace(decision, decisions):
+        return grace
     types = listed(sorted({r.contact_type for r in decisions.school.relationships.get(decision.identity.key, ())}))
     whom = who(decision.identity)
     text = "record, portal and directory agree, and the children listed below should be seen."
     say = f"Raise a case with the portal's support: contact type {types or 'none'}, contact code {whom.code}."
     return Symptom(Verdict.IN_ORDER, text, Advice(say, (f"connector family {whom.typed}",)))
+
+
+def _all_in_grace(decision: Decision, decisions: Decisions) -> Symptom | None:
+    """Say so where every child that still counts has left: the portal shows nothing of one who is gone."""
+    school, whom = decisions.school, who(decision.identity)
+    counting = [s.relationship.student_id for s in school.standings(decision.identity.key) if s.counts]
+    if not counting or not all(in_grace(school, student) for student in counting):
+        return None
+    left = dict.fromkeys(counting)
+    told = [f"{label_of(decisions, s)} has left, and access ends on {day(student_until(school, s))}" for s in left]
+    say = "Nothing to mend: the days of grace are for what is still to be read. If the child is back, correct the exit."
+    return Symptom(Verdict.IN_GRACE, f"{listed(told)}.", Advice(say, (f"connector family {whom.typed}",)))
 
 
 def _of_unentitled(decision: Decision, decisions: Decisions, memory: Memory, discreet: bool) -> Symptom:

@@ -14,6 +14,7 @@ from connector.reconcile.correlate import Identity, Linked
 from connector.reconcile.decide import Decision, Decisions
 from connector.reconcile.doors import claimed_usernames
 from connector.reconcile.memory import Memory
+from connector.reconcile.school import School, blocks_on
 from connector.reconcile.sign_in_now import is_expired
 from connector.reconcile.standing_words import Part, concerns, entitled_because, person_parts, standing_parts
 from connector.reconcile.wording import (
@@ -64,7 +65,7 @@ def sections(decision: Decision, decisions: Decisions, memory: Memory, discreet:
         Section("Sessions", tuple(_session_facts(identity))),
         Section("Same person", tuple(_same_human(identity, decisions))),
         Section("Claimed by entitled people", tuple(_claims(identity, decisions))),
-        Section("Said by people", tuple(_memory_facts(identity, memory, discreet))),
+        Section("Said by people", tuple(_memory_facts(identity, decisions.school, memory, discreet))),
     ]
     return tuple(s for s in all_of_them if s.facts)
 
@@ -178,11 +179,13 @@ def _labels(people: Iterable[str], decisions: Decisions) -> str:
     return ", ".join(sorted(label_of(decisions, p) for p in people))
 
 
-def _memory_facts(identity: Identity, memory: Memory, discreet: bool) -> Iterable[Fact]:
+def _memory_facts(identity: Identity, school: School, memory: Memory, discreet: bool) -> Iterable[Fact]:
     person_id = identity.person_id or ""
-    if block := memory.blocks.get(person_id):
+    for block in blocks_on(person_id, school, memory):
         until = f", until {block.until}" if block.until else ""
-        yield Fact(ACCESS_ENDED if discreet else clean(f"blocked by {block.owner}: {block.reason}{until}"), good=False)
+        other = "" if block.person_id == person_id else f" as {block.person_id}, the same person,"
+        told = clean(f"blocked{other} by {block.owner}: {block.reason}{until}")
+        yield Fact(ACCESS_ENDED if discreet else told, good=False)
     if keep := memory.keeps.get(person_id):
         yield Fact(said(f"kept by {keep.owner} until {keep.until or 'taken back'}: {keep.reason}", discreet), good=True)
     for release in memory.releases:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from connector.reconcile import journal_tables as tables
-from connector.reconcile.codec import canonical
+from connector.reconcile.codec import canonical, text_of
 from connector.reconcile.journal_bulk import execute_many
 from connector.reconcile.journal_values import Event
 
@@ -22,6 +22,13 @@ KEY_BYTES = 16
 """The shortest audit key that is taken, in bytes."""
 
 START = "0" * 64
+
+# What is signed of a record: canonical JSON, its keys sorted once and for all.
+_NAMES = ("at", "detail", "id", "kind", "operator", "person_id", "previous", "run_id", "subject", "text")
+_SIGNED = f"{{{','.join(f'{text_of(name)}:%s' for name in _NAMES)}}}"
+
+_WRITE = insert(tables.audit)
+_MOVE_HEAD = update(tables.audit_head).values(records=bindparam("a_count"), mac=bindparam("a_mac"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +63,8 @@ def append(conn: Connection, key: bytes, head: Row[Any], now: datetime, notes: S
         row = _row(number, now, note)
         mac = row["mac"] = link(key, mac, row)
         rows.append(row)
-    execute_many(conn, insert(tables.audit), rows)
-    conn.execute(update(tables.audit_head).values(records=head.records + len(rows), mac=mac))
+    execute_many(conn, _WRITE, rows)
+    conn.execute(_MOVE_HEAD, {"a_count": head.records + len(rows), "a_mac": mac})
 
 
 def _row(number: int, now: datetime, note: Note) -> dict[str, Any]:
@@ -77,7 +84,7 @@ def _row(number: int, now: datetime, note: Note) -> dict[str, Any]:
 def link(key: bytes, previous: str, row: Mapping[str, Any]) -> str:
     """Give the chain value of a record (a row of `audit` but its `mac`) that follows the one with this chain value."""
     signed = {**row, "at": row["at"].isoformat(timespec="microseconds"), "previous": previous}
-    return keyed(key, "audit", canonical(signed).encode())
+    return keyed(key, "audit", (_SIGNED % tuple([text_of(signed[name]) for name in _NAMES])).encode())
 
 
 def history(conn: Connection, subject: str, limit: int) -> tuple[Event, ...]:

@@ -58,6 +58,18 @@ authority_codes = Table(
     Column("acknowledged_by", Text),
 )
 
+# An authority's refusal to countersign. `signature` is keyed like that of a countersignature.
+termination_refusals = Table(
+    "termination_refusals",
+    metadata,
+    Column("termination_id", Integer, ForeignKey("terminations.id"), primary_key=True, autoincrement=False),
+    Column("refused_at", UtcDateTime, nullable=False),
+    Column("refused_by", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+)
+
 authority_tries = Table(
     "authority_tries",
     metadata,

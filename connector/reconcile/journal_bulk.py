@@ -1,38 +1,133 @@
 """One statement for many rows, handed to the driver ready made: a batch of thousands is written in one go.
 
-SQLAlchemy's own way works out every parameter of every row anew and spends more time in it than the database does.
-Nothing here opens a transaction or knows a table.
+SQLAlchemy's own way works out every parameter of every row anew, and every member of an IN list, and spends more time
+in it than the database does. Nothing here opens a transaction or knows a table.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Insert, Update
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    Column,
+    Connection,
+    Dialect,
+    Insert,
+    Text,
+    TypeDecorator,
+    Update,
+    bindparam,
+)
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 _MANY = 20
 """From how many rows on it pays to make the statement ready by ourselves: SQLAlchemy keeps what it has compiled."""
 
+Turn = Callable[[Any], Any]
+
 
 def execute_many(conn: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Execute a statement once for each row, all with the same names; none is fine. It may hold no IN list."""
+    """Execute a statement once for each row, all with the same names; none is fine. It may hold no IN list.
+
+    A statement made once, at module level, is also compiled once.
+    """
     if len(rows) < _MANY:
         if rows:
             conn.execute(statement, list(rows))
         return
-    compiled = statement.compile(dialect=conn.dialect, column_keys=list(rows[0]))
+    conn.exec_driver_sql(*_ready(statement, conn.dialect, tuple(rows[0])).filled(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A compiled statement. `order` are its places, where it has no names; `turns` make a driver's value of ours."""
+
+    sql: str
+    fixed: Mapping[str, Any]
+    order: tuple[str, ...] | None
+    turns: Mapping[str, Turn]
+
+    def filled(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[Any]]:
+        """Give the statement and the parameters of all rows, made column by column."""
+        names = self.order if self.order is not None else tuple(self.fixed)
+        columns = (self._column(name, rows) for name in names)
+        filled: list[Any] = list(zip(*columns, strict=True))
+        return self.sql, filled if self.order is not None else [dict(zip(names, row, strict=True)) for row in filled]
+
+    def _column(self, name: str, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        values = [row[name] for row in rows] if name in rows[0] else [self.fixed[name]] * len(rows)
+        turn = self.turns.get(name)
+        if turn is None:
+            return values
+        turned = {value: turn(value) for value in set(values)}  # times and states: few, and the same for many rows
+        return [turned[value] for value in values]
+
+
+@lru_cache(maxsize=64)
+def _ready(statement: Insert | Update, dialect: Dialect, names: tuple[str, ...]) -> _Ready:
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what an insert or update compiles to
-    turns = {name: turn for name, bind in compiled.binds.items() if (turn := _turn(bind.type, conn.dialect))}
-    fixed, order = compiled.params, compiled.positiontup
-    ready: list[Any] = []
-    for row in rows:
-        values = {**fixed, **row}
-        values.update({name: turn(values[name]) for name, turn in turns.items()})
-        ready.append(tuple(values[name] for name in order) if order is not None else values)
-    conn.exec_driver_sql(str(compiled), ready)
+    turns = {name: turn for name, bind in compiled.binds.items() if (turn := _turn(bind.type, dialect))}
+    order = tuple(compiled.positiontup) if compiled.positiontup is not None else None
+    return _Ready(str(compiled), compiled.params, order, turns)
 
 
-def _turn(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+def _turn(kind: TypeEngine[Any], dialect: Dialect) -> Turn | None:
     """Give what makes a driver's value of ours; none where it is one already."""
     return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+# --- one of many ----------------------------------------------------------------------------------------------------
+
+
+class _Many(TypeDecorator[Collection[Any]]):
+    """A whole list as one parameter: an array on PostgreSQL, JSON on SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, member: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.member = member
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Give the type that carries the list."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(self.member))
+
+    def process_bind_param(self, value: Collection[Any] | None, dialect: Dialect) -> Any:
+        """Make one value of the list. SQLite's JSON ends a text at NUL, which PostgreSQL takes in none."""
+        values = list(value or ())
+        if any(isinstance(one, str) and "\0" in one for one in values):
+            raise UnicodeError("a text holds a NUL character")
+        return json.dumps(values) if dialect.name == "sqlite" else values
+
+
+class _Among(FunctionElement[Any]):
+    # Not called boolean: on SQLite SQLAlchemy would write "= 1" after it, and the index would not be used.
+    inherit_cache = True
+    name = "among"
+
+
+def among(column: "Column[Any]", name: str) -> _Among:
+    """Say that a column holds one of the values given under this name, however many, as a single parameter."""
+    values: BindParameter[Collection[Any]] = bindparam(name, type_=_Many(column.type))
+    return _Among(column, values)
+
+
+@compiles(_Among, "sqlite")
+def _on_sqlite(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+@compiles(_Among, "postgresql")
+def _on_postgresql(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} = ANY ({values})"

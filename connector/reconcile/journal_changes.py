@@ -1,34 +1,46 @@
-"""Membership changes: add, enable, disable, remove. Intended before they are tried, as legs are.
+"""Changes of memberships and accounts, made outside a revocation. Intended before they are tried, as legs are.
 
-One open change per membership: a newer one replaces it. A final state is never overwritten.
+One open change per membership, account or group: a newer one replaces it. A final state is never overwritten. An
+account that was made is linked to its person in the transaction that records it.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, func, select, update
 
-from connector.model import LegState, Member, Outcome
+from connector.model import Account, LegState, Member, Outcome
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import to_json
 from connector.reconcile.journal_claims import blocked_among, fence
+from connector.reconcile.journal_register import link_inside
 from connector.reconcile.journal_rows import open_change
 from connector.reconcile.journal_store import Detail, Store, Writing, insert_rows, parts
-from connector.reconcile.journal_values import FINAL, ChangeKind, Claim, MembershipChange, OpenChange, Run
+from connector.reconcile.journal_values import (
+    FINAL,
+    INVITING,
+    AccountChange,
+    Change,
+    ChangeKind,
+    Claim,
+    OpenChange,
+    Run,
+)
 
 _FINAL = tuple(state.value for state in FINAL)
 _TABLE = tables.changes
 
 
 class Changes:
-    """Intend, record and list membership changes."""
+    """Intend, record and list changes of memberships and accounts."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def intend(
-        self, run: Run, changes: Sequence[MembershipChange], operator: str, claims: Sequence[Claim] = ()
+        self, run: Run, changes: Sequence[Change], operator: str, claims: Sequence[Claim] = ()
     ) -> tuple[OpenChange, ...]:
         """Write changes durably before the first is tried.
 
@@ -71,6 +83,7 @@ class Changes:
             fence(writing, run, claims, {one.change.person_id for one, _ in outcomes})
             final = _final(writing, [one.change_id for one, _ in outcomes])
             fresh = [(one, outcome) for one, outcome in outcomes if one.change_id not in final]
+            fresh = [(one, _linked(writing, one, outcome, run.operator)) for one, outcome in fresh]
             _update(writing, fresh)
             for one, outcome in fresh:
                 detail = f" ({outcome.detail})" if outcome.detail else ""
@@ -89,10 +102,10 @@ def _row(one: OpenChange, run: Run) -> dict[str, Any]:
     return {
         "id": one.change_id,
         "kind": change.kind.value,
-        "portal": change.portal,
+        "portal": change.target,
         "person_id": change.person_id,
-        "before": _member(change.before),
-        "after": _member(change.after),
+        "before": None if isinstance(change, AccountChange) else _member(change.before),
+        "after": to_json(change.wanted) if isinstance(change, AccountChange) else _member(change.after),
         "state": one.state.value,
         "detail": "",
         "attempts": 0,
@@ -106,19 +119,31 @@ def _member(value: Member | None) -> str | None:
     return None if value is None else to_json(value, Member)
 
 
-def _replace_open(writing: Writing, changes: Sequence[MembershipChange], operator: str) -> None:
-    wanted = {(change.portal, change.person_id) for change in changes}
+def _linked(writing: Writing, one: OpenChange, outcome: Outcome, operator: str) -> Outcome:
+    """Link an account that was made, or found to be this person's; one that is linked to another is a conflict."""
+    made = one.change.kind is ChangeKind.CREATE_ACCOUNT and outcome.state in (LegState.CLOSED, LegState.ALREADY_CLOSED)
+    if not made or not isinstance(outcome.after, Account):
+        return outcome
+    account, person_id = outcome.after, one.change.person_id
+    other = link_inside(writing, account.directory, account.guid, person_id, operator, "provisioned")
+    if not other:
+        return outcome
+    return replace(outcome, state=LegState.CONFLICT, detail=f"{account.dn} is linked to {other}: connector unlink")
+
+
+def _replace_open(writing: Writing, changes: Sequence[Change], operator: str) -> None:
+    wanted = {change.address for change in changes}
     found: list[OpenChange] = []
     for part in parts([change.person_id for change in changes]):
         query = select(_TABLE).where(_TABLE.c.person_id.in_(part), _TABLE.c.state.not_in(_FINAL))
         found += [open_change(row) for row in writing.conn.execute(query)]
-    replaced = [one for one in found if (one.change.portal, one.change.person_id) in wanted]
-    _call_off(writing, replaced, operator, "replaced by a newer change of the same membership")
+    replaced = [one for one in found if one.change.address in wanted]
+    _call_off(writing, replaced, operator, "replaced by a newer change of the same")
 
 
 def _call_off_blocked(writing: Writing, changes: Sequence[OpenChange], run: Run) -> None:
     """An add is not finished against a block that came after it was intended."""
-    inviting = [one for one in changes if one.change.kind in (ChangeKind.ADD, ChangeKind.ENABLE)]
+    inviting = [one for one in changes if one.change.kind in INVITING]
     blocked = blocked_among(writing, [one.change.person_id for one in inviting], run.as_of)
     refused = [one for one in inviting if one.change.person_id in blocked]
     _call_off(writing, refused, run.operator, "blocked since it was intended")
@@ -156,7 +181,7 @@ def _update(writing: Writing, outcomes: Sequence[tuple[OpenChange, Outcome]]) ->
             "a_state": outcome.state.value,
             "a_detail": outcome.detail,
             "a_finished_at": writing.now if outcome.state in FINAL else None,
-            "a_read": _member(outcome.after) if isinstance(outcome.after, Member) else None,
+            "a_read": to_json(outcome.after) if outcome.after is not None else None,
         }
         for one, outcome in outcomes
     ]
@@ -165,7 +190,9 @@ def _update(writing: Writing, outcomes: Sequence[tuple[OpenChange, Outcome]]) ->
 
 def _note(writing: Writing, one: OpenChange, operator: str, run_id: int | None, what: str) -> None:
     change = one.change
-    sentence = f"{change.kind.value.capitalize()} {change.person_id} in {change.portal}: {what}."
-    detail: Detail = {"change": one.change_id, "portal": change.portal, "kind": change.kind.value}
-    person_id = change.person_id
-    writing.note("membership", person_id, operator, sentence, person_id=person_id, run_id=run_id, detail=detail)
+    person_id, target, kind = change.person_id, change.target, change.kind.value
+    is_account = isinstance(change, AccountChange)
+    sentence = f"{kind.replace('-', ' ').capitalize()} {person_id} in {target}: {what}."
+    detail: Detail = {"change": one.change_id, "directory" if is_account else "portal": target, "kind": kind}
+    name = "account" if is_account else "membership"
+    writing.note(name, person_id, operator, sentence, person_id=person_id, run_id=run_id, detail=detail)

@@ -7,13 +7,14 @@ holder that slept through its end can never write again. Claims let an urgent re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 
 from connector.errors import RunInProgress
 from connector.reconcile import journal_tables as tables
-from connector.reconcile.journal_store import Store, Writing, insert_rows, parts
+from connector.reconcile.journal_bulk import among
+from connector.reconcile.journal_store import Store, Writing, insert_rows
 from connector.reconcile.journal_values import Claim, Run
 
 RUN_LEASE = "run"
@@ -30,15 +31,28 @@ _EXTEND = (
     )
     .values(expires_at=bindparam("a_end"))
 )
+_THESE = among(tables.claims.c.key, "a_keys")
 _HELD = select(
     tables.claims.c.key,
     tables.claims.c.owner,
     tables.claims.c.epoch,
     (tables.claims.c.expires_at > bindparam("a_now")).label("lives"),
-).where(tables.claims.c.key.in_(bindparam("a_keys", expanding=True)))
-_NAMED = update(tables.claims).where(tables.claims.c.key.in_(bindparam("a_keys", expanding=True)))
-_END = _NAMED.values(expires_at=bindparam("a_end"))
-_TAKE_OVER = _NAMED.values(owner=bindparam("an_owner"), epoch=tables.claims.c.epoch + 1, expires_at=bindparam("a_end"))
+).where(_THESE)
+_END = update(tables.claims).where(_THESE).values(expires_at=bindparam("a_end"))
+_TAKE_OVER = (
+    update(tables.claims)
+    .where(_THESE)
+    .values(owner=bindparam("an_owner"), epoch=tables.claims.c.epoch + 1, expires_at=bindparam("a_end"))
+)
+# What of one owner and epoch is still held. A batch is seldom more than one or two of them.
+_OURS = and_(
+    _THESE,
+    tables.claims.c.owner == bindparam("an_owner"),
+    tables.claims.c.epoch == bindparam("an_epoch"),
+    tables.claims.c.expires_at > bindparam("a_now"),
+)
+_COUNT_OURS = select(func.count()).select_from(tables.claims).where(_OURS)
+_END_OURS = update(tables.claims).where(_OURS).values(expires_at=bindparam("a_end"))
 
 URGENT = "urgent:"
 """How the key of a mark begins: somebody waits for this identity, and goes ahead of every run."""
@@ -103,10 +117,11 @@ class Claims:
     def extend_many(self, claims: Sequence[Claim], ttl_seconds: float) -> tuple[Claim, ...]:
         """Extend claims. Those that have ended or been taken over are left out: their identities are not ours."""
         with self._store.writing() as writing:
-            held = _rows(writing, [claim.key for claim in claims])
             end = writing.now + timedelta(seconds=ttl_seconds)
-            kept = [claim for claim in claims if _current(held.get(claim.key), claim)]
-            _write_end(writing, [claim.key for claim in kept], end)
+            kept = claims
+            if _end_ours(writing, claims, end) < len(claims):
+                held = _rows(writing, [claim.key for claim in claims])
+                kept = [claim for claim in claims if _current(held.get(claim.key), claim)]
         return tuple(replace(claim, expires_at=end) for claim in kept)
 
     def release(self, claims: Sequence[Claim]) -> None:
@@ -114,9 +129,7 @@ class Claims:
         if not claims:
             return
         with self._store.writing() as writing:
-            held = _rows(writing, [claim.key for claim in claims])
-            ours = [claim.key for claim in claims if _current(held.get(claim.key), claim)]
-            _write_end(writing, ours, writing.now)
+            _end_ours(writing, claims, writing.now)
 
     def require(self, run: Run | None, claims: Sequence[Claim]) -> None:
         """Raise RunInProgress unless run and claims are still ours, by database time. Asked just before a send."""
@@ -144,8 +157,10 @@ def fence(writing: Writing, run: Run | None, claims: Sequence[Claim], keys: Iter
     if run is not None:
         require_run(writing, run)
     wanted = sorted(set(keys))
-    held = _rows(writing, wanted)
     ours = {claim.key: claim for claim in claims}
+    if _all_ours(writing, [ours[key] for key in wanted if key in ours], len(wanted)):
+        return
+    held = _rows(writing, wanted)
     for key in wanted:
         _require_key(held.get(key), ours.get(key), key, claimed_only=run is None)
 
@@ -184,10 +199,9 @@ def blocked_among(writing: Writing, person_ids: Iterable[str], as_of: date) -> f
     """Give who of these is blocked on a day: what was intended before the block must not let them in after it."""
     table = tables.blocks
     standing = and_(table.c.lifted_at.is_(None), or_(table.c.until.is_(None), table.c.until >= as_of))
-    found: set[str] = set()
-    for part in parts(sorted(set(person_ids))):
-        found.update(writing.conn.scalars(select(table.c.person_id).where(standing, table.c.person_id.in_(part))))
-    return frozenset(found)
+    asked = select(table.c.person_id).where(standing, among(table.c.person_id, "a_people"))
+    people = sorted(set(person_ids))
+    return frozenset(writing.conn.scalars(asked, {"a_people": people}) if people else ())
 
 
 class _Held(NamedTuple):
@@ -204,16 +218,35 @@ def _take(writing: Writing, keys: Sequence[str], owner: str, end: datetime) -> t
     again = [key for key in free if key in held and held[key].lives]
     over = [key for key in free if key in held and not held[key].lives]
     _write_end(writing, again, end)
-    for part in parts(over):
-        writing.conn.execute(_TAKE_OVER, {"a_keys": list(part), "an_owner": owner, "a_end": end})
+    if over:
+        writing.conn.execute(_TAKE_OVER, {"a_keys": over, "an_owner": owner, "a_end": end})
     new = [{"key": key, "owner": owner, "epoch": 1, "expires_at": end} for key in free if key not in held]
     insert_rows(writing.conn, tables.claims, new)
     return tuple(Claim(key, owner, _next_epoch(held.get(key)), end) for key in free)
 
 
 def _write_end(writing: Writing, keys: Sequence[str], end: datetime) -> None:
-    for part in parts(keys):
-        writing.conn.execute(_END, {"a_keys": list(part), "a_end": end})
+    if keys:
+        writing.conn.execute(_END, {"a_keys": keys, "a_end": end})
+
+
+def _end_ours(writing: Writing, claims: Iterable[Claim], end: datetime) -> int:
+    """Move the end of those of these claims that are still held as given; give how many that were."""
+    return sum(writing.conn.execute(_END_OURS, {**held, "a_end": end}).rowcount for held in _held_as(writing, claims))
+
+
+def _all_ours(writing: Writing, claims: Sequence[Claim], wanted: int) -> bool:
+    counts = (writing.conn.scalar(_COUNT_OURS, held) or 0 for held in _held_as(writing, claims))
+    return len(claims) == wanted and sum(counts) == wanted
+
+
+def _held_as(writing: Writing, claims: Iterable[Claim]) -> Iterable[dict[str, Any]]:
+    """Give claims as parameters, those of one owner and epoch together."""
+    groups: dict[tuple[str, int], list[str]] = {}
+    for claim in claims:
+        groups.setdefault((claim.owner, claim.epoch), []).append(claim.key)
+    for (owner, epoch), keys in groups.items():
+        yield {"a_keys": keys, "an_owner": owner, "an_epoch": epoch, "a_now": writing.now}
 
 
 def _require_key(held: _Held | None, ours: Claim | None, key: str, *, claimed_only: bool) -> None:
@@ -226,11 +259,10 @@ def _require_key(held: _Held | None, ours: Claim | None, key: str, *, claimed_on
 
 
 def _rows(writing: Writing, keys: Sequence[str]) -> dict[str, _Held]:
-    found: dict[str, _Held] = {}
-    for part in parts(keys):
-        rows = writing.conn.execute(_HELD, {"a_now": writing.now, "a_keys": list(part)})
-        found.update((key, _Held(*rest)) for key, *rest in rows)
-    return found
+    if not keys:
+        return {}
+    rows = writing.conn.execute(_HELD, {"a_now": writing.now, "a_keys": keys})
+    return {key: _Held(owner, epoch, lives) for key, owner, epoch, lives in rows}
 
 
 def _free(held: _Held | None, owner: str) -> bool:

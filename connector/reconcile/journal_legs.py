@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Exists, and_, bindparam, exists, func, or_, select, update
 
 from connector.errors import UnknownPerson
 from connector.model import Account, LegKind, LegState, Member, Outcome
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import to_json
-from connector.reconcile.journal_bulk import execute_many
+from connector.reconcile.journal_bulk import among, execute_many
 from connector.reconcile.journal_claims import blocked_among, fence, require_unclaimed
 from connector.reconcile.journal_people import write_block
 from connector.reconcile.journal_register import remember_users
 from connector.reconcile.journal_rows import LEG_JOIN, open_leg
-from connector.reconcile.journal_store import Store, Writing, insert_rows, parts
+from connector.reconcile.journal_store import Store, Writing, insert_rows
 from connector.reconcile.journal_values import FINAL, Claim, Direction, OpenLeg, Run
 from connector.reconcile.memory import Block
 from connector.reconcile.plan_values import PlannedLeg, Revocation
@@ -29,13 +29,50 @@ _FINAL = tuple(state.value for state in FINAL)
 _PROVEN = (LegState.CLOSED.value, LegState.ALREADY_CLOSED.value)
 
 # Asked for with every batch: made once, they cost a third of what they do when made each time.
-_THESE = tables.legs.c.id.in_(bindparam("a_legs", expanding=True))
+_THESE = among(tables.legs.c.id, "a_legs")
 _STATES = select(tables.legs.c.id, tables.legs.c.state).where(_THESE)
 _TRIED = (
     update(tables.legs)
     .where(tables.legs.c.state.not_in(_FINAL), _THESE)
     .values(attempts=tables.legs.c.attempts + 1, last_tried=bindparam("a_now"))
 )
+_OUTCOME = (
+    update(tables.legs)
+    .where(tables.legs.c.id == bindparam("a_leg"))
+    .values(
+        {name: bindparam(f"a_{name}") for name in ("state", "detail", "after", "effective_by", "finished_at")}
+        # The first thing read before an effect is what restore gives back; a later try reads our own effect.
+        | {"before": func.coalesce(tables.legs.c.before, bindparam("a_before", type_=tables.legs.c.before.type))}
+        | {"ended": tables.legs.c.ended + bindparam("a_ended")}
+    )
+)
+_OPEN_OF_KEYS = LEG_JOIN.where(among(tables.revocations.c.key, "a_keys"), tables.legs.c.state.not_in(_FINAL))
+_THESE_REVOCATIONS = among(tables.revocations.c.id, "a_revocations")
+_FIRST_CLOSED = (
+    update(tables.revocations)
+    .where(_THESE_REVOCATIONS, tables.revocations.c.closed_at.is_(None))
+    .values(closed_at=bindparam("a_now"))
+)
+
+
+_WHY = (
+    update(tables.revocations)
+    .where(_THESE_REVOCATIONS, tables.revocations.c.state == LegState.CALLED_OFF.value)
+    .values(reason=bindparam("a_reason"))
+)
+
+
+def _has_leg(*conditions: ColumnElement[bool]) -> Exists:
+    return exists().where(tables.legs.c.revocation_id == tables.revocations.c.id, *conditions)
+
+
+# Done where one leg is proven, else called off: in this order.
+_ENDED = [
+    update(tables.revocations)
+    .where(_THESE_REVOCATIONS, tables.revocations.c.state == "open", ~_has_leg(tables.legs.c.state.not_in(_FINAL)), *so)
+    .values(state=state, done_at=bindparam("a_now"))
+    for state, so in (("done", [_has_leg(tables.legs.c.state.in_(_PROVEN))]), (LegState.CALLED_OFF.value, []))
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +108,10 @@ class Legs:
         the same target and subject of the same identity is called off: this one drives it now. Raises RunInProgress
         where the run or a claim was lost, or somebody else holds one of the identities.
         """
+        order = _Order(direction, operator, run.run_id if run else None, plan_id)
         with self._store.writing() as writing:
             fence(writing, run, claims, [row.key for row in rows])
-            _replace_open(writing, rows, operator)
-            made = _insert(writing, rows, _Order(direction, operator, run.run_id if run else None, plan_id))
-            for block in blocks:
-                write_block(writing, block)
-            remember_users(writing, _users(rows))
-        return made
+            return _write_intent(writing, rows, order, blocks)
 
     def attempt(
         self, legs: Sequence[OpenLeg], run: Run | None = None, claims: Sequence[Claim] = ()
@@ -92,8 +125,7 @@ class Legs:
             fence(writing, run, claims, {leg.key for leg in legs})
             _call_off_blocked(writing, legs, run)
             states = _states(writing.conn, [leg.leg_id for leg in legs])
-            for part in parts([leg.leg_id for leg in legs]):
-                writing.conn.execute(_TRIED, {"a_legs": list(part), "a_now": writing.now})
+            writing.conn.execute(_TRIED, {"a_legs": [leg.leg_id for leg in legs], "a_now": writing.now})
         return tuple(leg for leg in legs if states.get(leg.leg_id) not in _FINAL)
 
     def still_open(self, legs: Sequence[OpenLeg]) -> tuple[OpenLeg, ...]:
@@ -113,7 +145,7 @@ class Legs:
             fence(writing, run, claims, {leg.key for leg, _ in outcomes})
             states = _states(writing.conn, [leg.leg_id for leg, _ in outcomes])
             fresh = [(leg, outcome) for leg, outcome in outcomes if states.get(leg.leg_id) not in _FINAL]
-            _update(writing, fresh)
+            execute_many(writing.conn, _OUTCOME, [_outcome_row(writing, leg, outcome) for leg, outcome in fresh])
             for leg, outcome in fresh:
                 _note_outcome(writing, leg, outcome, run)
             _mark_closed(writing, fresh)
@@ -155,6 +187,25 @@ class Legs:
             require_unclaimed(writing, {leg.key for leg in found})
             call_off(writing, found, operator, f"abandoned by {operator}: {reason}")
         return len(found)
+
+
+def write_urgent_intent(
+    writing: Writing, rows: Sequence[Revocation], operator: str, blocks: Sequence[Block], claims: Sequence[Claim]
+) -> tuple[OpenLeg, ...]:
+    """Write an intent on claims alone inside the transaction of its order. Raises RunInProgress as `intend` does."""
+    fence(writing, None, claims, [row.key for row in rows])
+    return _write_intent(writing, rows, _Order(Direction.CLOSE, operator, None, ""), blocks)
+
+
+def _write_intent(
+    writing: Writing, rows: Sequence[Revocation], order: _Order, blocks: Sequence[Block]
+) -> tuple[OpenLeg, ...]:
+    _replace_open(writing, rows, order.operator)
+    made = _insert(writing, rows, order)
+    for block in blocks:
+        write_block(writing, block)
+    remember_users(writing, _users(rows))
+    return made
 
 
 def _open_of(which: int | str) -> Any:
@@ -249,11 +300,8 @@ def _users(rows: Iterable[Revocation]) -> dict[tuple[str, str], str]:
 
 def _replace_open(writing: Writing, rows: Sequence[Revocation], operator: str) -> None:
     driven = {(row.key, leg.kind, leg.target, leg.subject) for row in rows for leg in row.legs if not leg.withheld}
-    replaced: list[OpenLeg] = []
-    for part in parts([row.key for row in rows]):
-        query = LEG_JOIN.where(tables.revocations.c.key.in_(part), tables.legs.c.state.not_in(_FINAL))
-        found = (open_leg(row) for row in writing.conn.execute(query))
-        replaced += [leg for leg in found if _address(leg) in driven]
+    found = (open_leg(row) for row in writing.conn.execute(_OPEN_OF_KEYS, {"a_keys": [row.key for row in rows]}))
+    replaced = [leg for leg in found if _address(leg) in driven]
     call_off(writing, replaced, operator, "replaced by a newer revocation or restore of the same target")
 
 
@@ -274,31 +322,14 @@ def call_off(writing: Writing, legs: Sequence[OpenLeg], operator: str, reason: s
         writing.note("called-off", leg.key, operator, sentence, person_id=leg.person_id, detail={"leg": leg.leg_id})
     revocations = {leg.revocation_id for leg in legs}
     settle(writing, revocations)
-    table = tables.revocations
-    for part in parts(sorted(revocations)):
-        ended = update(table).where(table.c.id.in_(part), table.c.state == LegState.CALLED_OFF.value)
-        writing.conn.execute(ended.values(reason=reason))
+    writing.conn.execute(_WHY, {"a_revocations": sorted(revocations), "a_reason": reason})
 
 
 def settle(writing: Writing, revocation_ids: Iterable[int]) -> None:
     """End the revocations among these whose legs are all final: done where one is proven, else called off."""
-    legs = tables.legs
-    states: dict[int, set[str]] = {number: set() for number in revocation_ids}
-    for part in parts(sorted(states)):
-        query = select(legs.c.revocation_id, legs.c.state).where(legs.c.revocation_id.in_(part))
-        for number, state in writing.conn.execute(query).all():
-            states[number].add(state)
-    ended = [number for number, found in states.items() if found.issubset(_FINAL)]
-    done = {number for number in ended if not states[number].isdisjoint(_PROVEN)}
-    _end(writing, sorted(done), "done")
-    _end(writing, sorted(set(ended) - done), LegState.CALLED_OFF.value)
-
-
-def _end(writing: Writing, revocation_ids: Sequence[int], state: str) -> None:
-    table = tables.revocations
-    for part in parts(revocation_ids):
-        ended = update(table).where(table.c.id.in_(part), table.c.state == "open")
-        writing.conn.execute(ended.values(state=state, done_at=writing.now))
+    these = {"a_revocations": sorted(revocation_ids), "a_now": writing.now}
+    for ended in _ENDED if these["a_revocations"] else ():
+        writing.conn.execute(ended, these)
 
 
 def _call_off_blocked(writing: Writing, legs: Sequence[OpenLeg], run: Run | None) -> None:
@@ -312,26 +343,8 @@ def _call_off_blocked(writing: Writing, legs: Sequence[OpenLeg], run: Run | None
 
 
 def _states(conn: Connection, leg_ids: Sequence[int]) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for part in parts(leg_ids):
-        rows = conn.execute(_STATES, {"a_legs": list(part)})
-        found.update({number: state for number, state in rows.all()})  # noqa: C416 - rows are no pairs to a type checker
-    return found
-
-
-def _update(writing: Writing, outcomes: Sequence[tuple[OpenLeg, Outcome]]) -> None:
-    if not outcomes:
-        return
-    table = tables.legs
-    values: dict[str, ColumnElement[Any]] = {
-        name: bindparam(f"a_{name}") for name in ("state", "detail", "after", "ended", "effective_by")
-    }
-    # The first thing read before an effect is what restore gives back; a later try reads our own effect.
-    values["before"] = func.coalesce(table.c.before, bindparam("a_before", type_=table.c.before.type))
-    values["ended"] = table.c.ended + bindparam("a_ended")
-    values["finished_at"] = bindparam("a_finished_at")
-    statement = update(table).where(table.c.id == bindparam("a_leg")).values(**values)
-    execute_many(writing.conn, statement, [_outcome_row(writing, leg, outcome) for leg, outcome in outcomes])
+    rows = conn.execute(_STATES, {"a_legs": list(leg_ids)}) if leg_ids else ()
+    return {number: state for number, state in rows}  # noqa: C416 - rows are no pairs to a type checker
 
 
 def _outcome_row(writing: Writing, leg: OpenLeg, outcome: Outcome) -> dict[str, Any]:
@@ -353,11 +366,9 @@ def _read(value: Account | Member | None) -> str | None:
 
 def _mark_closed(writing: Writing, outcomes: Sequence[tuple[OpenLeg, Outcome]]) -> None:
     """Mark the first effect of a revocation: limits of the last days count what was really taken away."""
-    table = tables.revocations
     closed = sorted({leg.revocation_id for leg, outcome in outcomes if outcome.state is LegState.CLOSED})
-    for part in parts(closed):
-        first = update(table).where(table.c.id.in_(part), table.c.closed_at.is_(None))
-        writing.conn.execute(first.values(closed_at=writing.now))
+    if closed:
+        writing.conn.execute(_FIRST_CLOSED, {"a_revocations": closed, "a_now": writing.now})
 
 
 def _note_intent(writing: Writing, number: int, row: Revocation, order: _Order) -> None:

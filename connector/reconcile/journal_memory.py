@@ -18,18 +18,27 @@ from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import canonical
 from connector.reconcile.journal_claims import require_run
 from connector.reconcile.journal_rows import decoded
+from connector.reconcile.journal_standing import Register, read_register, wrong_rows
 from connector.reconcile.journal_store import Store, Writing, upsert
 from connector.reconcile.journal_values import ChangeKind, Direction, Run
 from connector.reconcile.memory import Block, Closed, Keep, Memory, Release
 from connector.reconcile.plan_values import Revocation
+from connector.reconcile.standing import SAID, standing_blocks
 
 ROLLOVER_COMPLETE = "rollover_complete"
 """The setting that holds the day on which a named person declared the rollover complete."""
+
+TAMPERED = (
+    "ALARM: somebody wrote to the journal's database by another way; it is not as the audit trail tells it. Who is "
+    "kept out by the trail is kept out all the same. See which rows, and compare with a backup: connector audit verify"
+)
+"""It stands in reports that many read: about whom it is, only `audit verify` tells."""
 
 RECENT_DAYS = 7
 FLIP_RUNS = 10
 FLIPS_KEPT = 20
 
+_OF_MEMBERS = tuple(kind.value for kind in (ChangeKind.ADD, ChangeKind.ENABLE, ChangeKind.DISABLE, ChangeKind.REMOVE))
 _PROVEN = (LegState.CLOSED.value, LegState.ALREADY_CLOSED.value)
 
 
@@ -81,9 +90,10 @@ class Recall:
             sightings = _sightings(conn)
             newest = conn.scalar(select(func.coalesce(func.max(tables.observations.c.id), 0))) or 0
             accounts, members = _closed(conn)
+            register = read_register(conn, self._store.audit_key)
             return Memory(
                 links=_links(conn),
-                blocks={row[0]: Block(*row) for row in _in_force(conn, tables.blocks, as_of)},
+                blocks=_blocks(conn, register, as_of),
                 keeps={row[0]: Keep(*row) for row in _in_force(conn, tables.keeps, as_of)},
                 requested=_requested(conn),
                 releases=_releases(conn),
@@ -95,6 +105,7 @@ class Recall:
                 flips=_flips(sightings, newest - flip_runs),
                 recent=_recent(conn, now or self._store.clock(conn)),
                 rollover_complete=_rollover_complete(conn, rollover_from),
+                alarms=_alarms(conn, register),
             )
 
 
@@ -164,6 +175,17 @@ def _in_force(conn: Connection, table: Table, as_of: date) -> list[tuple[str, st
     return [(row.person_id, row.owner, row.reason, row.until) for row in conn.execute(query)]
 
 
+def _blocks(conn: Connection, register: Register, as_of: date) -> dict[str, Block]:
+    """Give the blocks of a day by rows and by the audit trail: one whose row is gone still blocks."""
+    by_rows = [Block(*row) for row in _in_force(conn, tables.blocks, as_of)]
+    found = (*standing_blocks(register.words, as_of), *by_rows)
+    return {block.person_id: block for block in sorted(found, key=lambda block: block.until or date.max)}
+
+
+def _alarms(conn: Connection, register: Register) -> tuple[str, ...]:
+    return (TAMPERED,) if register.faults or wrong_rows(conn, register, SAID) else ()
+
+
 def _requested(conn: Connection) -> frozenset[str]:
     table = tables.requests
     return frozenset(conn.scalars(select(table.c.person_id).where(table.c.lifted_at.is_(None))))
@@ -215,7 +237,7 @@ def _last_changes() -> Any:
             table.c.finished_at,
             newest.label("place"),
         )
-        .where(table.c.state.in_(_PROVEN))
+        .where(table.c.state.in_(_PROVEN), table.c.kind.in_(_OF_MEMBERS))
         .subquery()
     )
     return select(ranked, literal(LegKind.CREDENTIAL.value).label("kind")).where(ranked.c.place == 1)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, insert, inspect, select, text
 
-from connector.errors import JournalError
+from connector.errors import JournalError, NoJournal
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.journal_audit import START, key_check
 from connector.reconcile.journal_engine import database_name
+from connector.reconcile.journal_standing import begin_register
 
 COMMAND = "connector journal migrate"
 """What an administrator types to bring an older journal forward."""
@@ -32,6 +33,7 @@ def bring_forward(engine: Engine, audit_key: bytes, *, create: bool, migrate: bo
     with engine.execution_options(journal_writes=True).begin() as conn:
         _upgrade(conn)
         _begin_chain(conn, audit_key)
+        begin_register(conn, audit_key)
         _check_key(conn, audit_key)
 
 
@@ -50,7 +52,7 @@ def _version(conn: Connection) -> str | None:
 def _refuse_unless_allowed(engine: Engine, known: str | None, *, create: bool, migrate: bool) -> None:
     name = database_name(engine)
     if known is None and not create:
-        raise JournalError(f"There is no journal in {name}.", "Check [journal] url, or make one with: connector init")
+        raise NoJournal(f"There is no journal in {name}.", "Check [journal] url, or make one with: connector init")
     if known is None:
         return
     if known not in _revisions():

@@ -4,14 +4,17 @@ A block outlives everything but `unblock`, which takes two people. Nothing here 
 next one of the same hold replaces.
 """
 
+from collections.abc import Sequence
 from datetime import date
 
 from sqlalchemy import Table, insert, select, update
 
 from connector.errors import NotAllowed, UnknownPerson
 from connector.reconcile import journal_tables as tables
-from connector.reconcile.journal_store import Store, Writing, upsert
+from connector.reconcile.journal_standing import read_register
+from connector.reconcile.journal_store import Detail, Store, Writing, upsert
 from connector.reconcile.memory import Block, Keep, Release
+from connector.reconcile.standing import BLOCK
 
 
 class People:
@@ -25,25 +28,32 @@ class People:
         with self._store.writing() as writing:
             write_block(writing, Block(person_id, operator, reason, until))
 
-    def unblock(self, person_id: str, operator: str, second_operator: str) -> None:
-        """Lift every block on and request about someone. Raises NotAllowed without a second, enrolled operator."""
+    def unblock(self, person_id: str, operator: str, second_operator: str, also: Sequence[str] = ()) -> tuple[str, ...]:
+        """Lift every block on and request about someone; give the records that had one.
+
+        `also` are the other records of the same human: a block on one keeps out all. Raises NotAllowed without a
+        second, enrolled operator, UnknownPerson where there is nothing to lift.
+        """
         with self._store.writing() as writing:
             require_second(writing, operator, second_operator)
-            lifted = _lift(writing, tables.blocks, person_id, operator, second_operator)
-            requests = tables.requests
-            standing = (requests.c.person_id == person_id) & requests.c.lifted_at.is_(None)
-            lifted += writing.conn.execute(update(requests).where(standing).values(lifted_at=writing.now)).rowcount
-            _require_lifted(lifted, person_id, "block")
-            sentence = f"Block on {person_id} lifted by {operator}, seconded by {second_operator}."
-            detail = {"second": second_operator}
-            writing.note("unblocked", person_id, operator, sentence, person_id=person_id, detail=detail)
+            records = dict.fromkeys((person_id, *also))
+            told = read_register(writing.conn, self._store.audit_key).words
+            by_trail = {said[0] for (kind, _), said in told.items() if kind == BLOCK}
+            lifted = tuple(
+                record
+                for record in records
+                if _unblock(writing, record, operator, second_operator, stands=record in by_trail)
+            )
+            _require_lifted(len(lifted), person_id, "block")
+        return lifted
 
     def keep(self, person_id: str, operator: str, reason: str, until: date | None = None) -> None:
         """Keep someone in: their row is held, until and including a day or until `unkeep`."""
         with self._store.writing() as writing:
             _write(writing, tables.keeps, Keep(person_id, operator, reason, until))
             sentence = f"{person_id} is kept in{_until(until)}: {reason}."
-            writing.note("kept", person_id, operator, sentence, person_id=person_id)
+            detail = _word(reason, until)
+            writing.note("kept", person_id, operator, sentence, person_id=person_id, detail=detail)
 
     def unkeep(self, person_id: str, operator: str) -> None:
         """Take every keep on someone back. Raises UnknownPerson where there is none."""
@@ -66,7 +76,8 @@ class People:
                 )
             )
             sentence = f"Revocation of {person_id} requested by {operator}: {reason}."
-            writing.note("requested", person_id, operator, sentence, person_id=person_id)
+            detail = _word(reason)
+            writing.note("requested", person_id, operator, sentence, person_id=person_id, detail=detail)
             write_block(writing, Block(person_id, operator, reason))
 
     def release(self, release: Release) -> None:
@@ -90,7 +101,8 @@ def write_block(writing: Writing, block: Block) -> None:
     """Write a block inside a transaction that does more: an intent and its block stand or fall together."""
     _write(writing, tables.blocks, block)
     sentence = f"{block.person_id} is blocked{_until(block.until)} by {block.owner}: {block.reason}."
-    writing.note("blocked", block.person_id, block.owner, sentence, person_id=block.person_id)
+    detail = _word(block.reason, block.until)
+    writing.note("blocked", block.person_id, block.owner, sentence, person_id=block.person_id, detail=detail)
 
 
 def require_second(writing: Writing, operator: str, second: str) -> None:
@@ -118,6 +130,18 @@ def _write(writing: Writing, table: Table, row: Block | Keep) -> None:
     )
 
 
+def _unblock(writing: Writing, person_id: str, operator: str, second: str, *, stands: bool) -> bool:
+    """Lift what there is, also a block that stands by the audit trail and whose row is gone (`stands`)."""
+    lifted = stands + _lift(writing, tables.blocks, person_id, operator, second)
+    requests = tables.requests
+    standing = (requests.c.person_id == person_id) & requests.c.lifted_at.is_(None)
+    lifted += writing.conn.execute(update(requests).where(standing).values(lifted_at=writing.now)).rowcount
+    if lifted:
+        sentence = f"Block on {person_id} lifted by {operator}, seconded by {second}."
+        writing.note("unblocked", person_id, operator, sentence, person_id=person_id, detail={"second": second})
+    return bool(lifted)
+
+
 def _lift(writing: Writing, table: Table, person_id: str, operator: str, second: str | None) -> int:
     standing = (table.c.person_id == person_id) & table.c.lifted_at.is_(None)
     lifted = update(table).where(standing).values(lifted_at=writing.now, lifted_by=operator, seconded_by=second)
@@ -133,6 +157,11 @@ def _reasoned(reason: str, what: str) -> str:
 def _require_lifted(lifted: int, person_id: str, what: str) -> None:
     if not lifted:
         raise UnknownPerson(f"There is no {what} on {person_id}.", "See what there is: connector history PERSON")
+
+
+def _word(reason: str, until: date | None = None) -> Detail:
+    """Give what the register of standing words is made of: see `standing`."""
+    return {"reason": reason, "until": until.isoformat() if until else ""}
 
 
 def _until(until: date | None) -> str:

@@ -15,10 +15,15 @@ from connector.errors import JournalError, NotAllowed
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import canonical
 from connector.reconcile.journal_audit import keyed
-from connector.reconcile.journal_store import Store, Writing, insert_rows, parts, upsert
+from connector.reconcile.journal_bulk import among
+from connector.reconcile.journal_store import Store, Writing, insert_rows, upsert
 from connector.reconcile.journal_values import Operator
 
 _SEED_BYTES = 20  # RFC 4226 4: 160 bits
+
+_KNOWN = select(tables.users.c.portal, tables.users.c.username, tables.users.c.person_id).where(
+    among(tables.users.c.username, "a_names")
+)
 
 
 class Register:
@@ -30,18 +35,10 @@ class Register:
     def link(self, directory: str, guid: str, person_id: str, operator: str, how: str) -> None:
         """Tie an account to a person. Raises JournalError where it is tied to another; the same again is no change."""
         with self._store.writing() as writing:
-            linked = writing.conn.scalar(select(tables.links.c.person_id).where(_account(directory, guid)))
-            if linked == person_id:
-                return
-            if linked is not None:
+            if linked := link_inside(writing, directory, guid, person_id, operator, how):
                 raise JournalError(
                     f"Account {guid} in {directory} is linked to {linked}.", "Take that back first: connector unlink"
                 )
-            row = {"directory": directory, "guid": guid, "person_id": person_id}
-            insert_rows(
-                writing.conn, tables.links, [{**row, "how": how, "operator": operator, "linked_at": writing.now}]
-            )
-            _note_link(writing, "linked", row, operator, f"linked to {person_id} ({how})")
 
     def link_many(self, links: Sequence[tuple[str, str, str]], operator: str, how: str) -> None:
         """Tie accounts (directory, guid, person_id) in one transaction. One that is linked stays as it is."""
@@ -115,9 +112,9 @@ class Register:
                 raise NotAllowed(f"That one-time code of {name} was used already.", "Wait for the next one.")
             row = {"name": key, "value": str(step), "operator": operator, "set_at": writing.now}
             upsert(writing.conn, tables.settings, [row])
-            writing.note(
-                "seconded", f"operator:{name}", operator, f"{name} proved themselves to second {operator}: {what}."
-            )
+            sentence = f"{name} proved themselves to second {operator}: {what}."
+            detail = {"name": key, "value": str(step)}
+            writing.note("seconded", f"operator:{name}", operator, sentence, detail=detail)
 
     def remove_operator(self, name: str, operator: str) -> None:
         """Remove an operator and forget their secrets. Raises NotAllowed where there is none of that name."""
@@ -149,16 +146,24 @@ class Register:
             writing.note("setting", f"setting:{name}", operator, sentence, detail={"value": value})
 
 
+def link_inside(writing: Writing, directory: str, guid: str, person_id: str, operator: str, how: str) -> str:
+    """Tie an account to a person inside a transaction that does more; give whose it is where it is another's."""
+    linked = writing.conn.scalar(select(tables.links.c.person_id).where(_account(directory, guid)))
+    if linked is not None:
+        return "" if linked == person_id else str(linked)
+    row = {"directory": directory, "guid": guid, "person_id": person_id}
+    insert_rows(writing.conn, tables.links, [{**row, "how": how, "operator": operator, "linked_at": writing.now}])
+    _note_link(writing, "linked", row, operator, f"linked to {person_id} ({how})")
+    return ""
+
+
 def remember_users(writing: Writing, users: Mapping[tuple[str, str], str]) -> int:
     """Remember usernames inside a transaction that does more. Only what is new or different is written."""
     if not users:
         return 0
     table = tables.users
-    query = select(table.c.portal, table.c.username, table.c.person_id)
-    known: dict[tuple[str, str], str] = {}
-    for part in parts(sorted({username for _, username in users})):
-        found = writing.conn.execute(query.where(table.c.username.in_(part))).all()
-        known.update({(portal, username): person_id for portal, username, person_id in found})
+    found = writing.conn.execute(_KNOWN, {"a_names": sorted({username for _, username in users})})
+    known = {(portal, username): person_id for portal, username, person_id in found}
     rows = [
         {"portal": portal, "username": username, "person_id": person_id, "seen_at": writing.now}
         for (portal, username), person_id in users.items()

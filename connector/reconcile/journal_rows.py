@@ -10,9 +10,12 @@ from sqlalchemy import Row, RowMapping, select
 
 from connector.errors import JournalError
 from connector.model import Account, LegState, Member
+from connector.provisioning import ChangeAccount, GroupMembership, NewAccount
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import CodecError, from_json
 from connector.reconcile.journal_values import (
+    AccountChange,
+    Change,
     ChangeKind,
     Direction,
     MembershipChange,
@@ -98,12 +101,31 @@ def stored_revocation(row: RowMapping, legs: tuple[StoredLeg, ...]) -> StoredRev
 
 def open_change(row: Row[Any]) -> OpenChange:
     """Make an open change of a row of `changes`."""
-    where = f"change {row.id}"
-    before, after = _member(row.before, where), _member(row.after, where)
-    change = MembershipChange(ChangeKind(row.kind), row.portal, row.person_id, before, after)
     return OpenChange(
-        row.id, change, LegState(row.state), row.detail, row.attempts, row.operator, row.intended_at, row.last_tried
+        row.id,
+        _change(row, ChangeKind(row.kind)),
+        LegState(row.state),
+        row.detail,
+        row.attempts,
+        row.operator,
+        row.intended_at,
+        row.last_tried,
     )
+
+
+_WANTED = {
+    ChangeKind.CREATE_ACCOUNT: NewAccount,
+    ChangeKind.UPDATE_ACCOUNT: ChangeAccount,
+    ChangeKind.JOIN_GROUP: GroupMembership,
+    ChangeKind.LEAVE_GROUP: GroupMembership,
+}
+
+
+def _change(row: Row[Any], kind: ChangeKind) -> Change:
+    where = f"change {row.id}"
+    if kind in _WANTED:
+        return AccountChange(row.person_id, decoded(_WANTED[kind], row.after, where))
+    return MembershipChange(kind, row.portal, row.person_id, _member(row.before, where), _member(row.after, where))
 
 
 # Legs of one revocation come one after the other: its text is read once for all of them.

@@ -18,6 +18,7 @@ from connector.errors import RunInProgress
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import canonical
 from connector.reconcile.journal_claims import RUN_LEASE, extend_run, require_run
+from connector.reconcile.journal_standing import advance
 from connector.reconcile.journal_store import Store, Writing, upsert
 from connector.reconcile.journal_values import PastRun, Run
 
@@ -41,6 +42,7 @@ class Runs:
         """Begin a run and take the run lease. Raises RunInProgress naming who holds it, where, and until when."""
         with self._store.writing() as writing:
             epoch = _next_epoch(writing)
+            advance(writing, self._store.audit_key)
             _mark_interrupted(writing, operator)
             run = Run(
                 writing.next_id(tables.runs),

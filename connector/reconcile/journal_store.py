@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, func, insert, select
+from sqlalchemy import Connection, Engine, Insert, Table, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,6 +31,8 @@ Clock = Callable[[Connection], datetime]
 """What says the time of a transaction: the database, but where a test lets leases end without waiting for them."""
 
 _HEAD = select(tables.audit_head).with_for_update()
+_SQLITE_TIME = select(func.strftime("%Y-%m-%dT%H:%M:%f+00:00", "now"))
+_POSTGRESQL_TIME = select(func.clock_timestamp())
 
 PART = 5000
 """How many values go into one IN list: below SQLite's 32,766 and PostgreSQL's 65,535 parameters."""
@@ -111,9 +114,8 @@ class Store:
 def database_time(conn: Connection) -> datetime:
     """Ask the database what time it is, in UTC. On PostgreSQL the moment now, not the transaction's beginning."""
     if conn.dialect.name == "sqlite":
-        said = conn.scalar(select(func.strftime("%Y-%m-%dT%H:%M:%f+00:00", "now")))
-        return datetime.fromisoformat(str(said))
-    moment: datetime = conn.execute(select(func.clock_timestamp())).scalar_one()
+        return datetime.fromisoformat(str(conn.scalar(_SQLITE_TIME)))
+    moment: datetime = conn.execute(_POSTGRESQL_TIME).scalar_one()
     return moment.astimezone(UTC)
 
 
@@ -121,16 +123,25 @@ def upsert(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) ->
     """Insert rows, or replace those with the same primary key."""
     if not rows:
         return
-    make = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    statement = make(table)
+    execute_many(conn, _upsert_of(table, tuple(rows[0]), conn.dialect.name), rows)
+
+
+@lru_cache(maxsize=64)
+def _upsert_of(table: Table, names: tuple[str, ...], dialect: str) -> Insert:
+    statement = (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
     keys = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    conn.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows))
+    changed = {name: statement.excluded[name] for name in names if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
 def insert_rows(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert many rows in one go, all with the same columns; none is fine."""
-    execute_many(conn, insert(table), rows)
+    execute_many(conn, _insert_of(table), rows)
+
+
+@lru_cache(maxsize=64)
+def _insert_of(table: Table) -> Insert:
+    return insert(table)
 
 
 def parts(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration this version knows."""
 
 NAMES = {
@@ -127,6 +127,17 @@ checkpoints = Table(
     _text("mac"),
     _at("sealed_at"),
     _text("operator"),
+    _text("signature"),
+)
+
+# One row: what stands by people's words as of audit record `upto`, signed. See `journal_standing`.
+standing = Table(
+    "standing",
+    metadata,
+    _number(),
+    Column("upto", Integer, nullable=False),
+    _text("mac"),
+    _text("content"),
     _text("signature"),
 )
 

@@ -13,9 +13,10 @@ from connector.errors import JournalError
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.audit_lines import checkpoint_line, record_line
 from connector.reconcile.journal_checkpoints import link_of, read_checkpoints, signed, write_checkpoint
+from connector.reconcile.journal_standing import advance, read_register, wrong_rows
 from connector.reconcile.journal_store import Detail, Store, Writing
 from connector.reconcile.journal_values import AuditRecord, AuditState, Checkpoint
-from connector.reconcile.journal_verify import fault_of, records, verify, verify_sealed
+from connector.reconcile.journal_verify import fault_of, records, verify, verify_sealed, with_rows
 
 _TABLE = tables.audit
 
@@ -53,9 +54,16 @@ class Trail:
         return checkpoint
 
     def verify(self, head: str | None = None) -> AuditState:
-        """Prove the audit chain, also against a head kept elsewhere. Raises JournalError where that is not a head."""
+        """Prove the audit chain, also against a head kept elsewhere, and by it the rows that stand by people's words.
+
+        Raises JournalError where that is not a head.
+        """
         with self._store.reading() as conn:
-            return verify(conn, self._store.audit_key, head)
+            state = verify(conn, self._store.audit_key, head)
+            if not state.ok:
+                return state
+            register = read_register(conn, self._store.audit_key)
+            return with_rows(state, (*register.faults, *wrong_rows(conn, register)))
 
     def verify_sealed(self, lines: Iterable[str], head: str | None = None) -> AuditState:
         """Prove the lines of a sealed segment, also against a head. Raises JournalError where it cannot hold that."""
@@ -95,6 +103,9 @@ class Trail:
                 "Somebody else sealed the audit trail meanwhile. Nothing was taken out of the journal here.",
                 "What was written is a copy of what theirs holds. See: connector audit verify",
             )
+        # What stands must be known without the records that go.
+        if faults := advance(writing, self._store.audit_key, at_least=0).faults:
+            raise _unsound(faults[0])
         write_checkpoint(writing.conn, writing.next_id(tables.checkpoints), checkpoint)
         writing.conn.execute(delete(_TABLE).where(_TABLE.c.id <= checkpoint.last))
         sentence = f"Audit records {checkpoint.first} to {checkpoint.last} sealed by {checkpoint.operator}."

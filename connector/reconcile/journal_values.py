@@ -9,6 +9,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from connector.model import Account, LegState, Member, Reason
+from connector.provisioning import ChangeAccount, GroupMembership, NewAccount
 from connector.reconcile.plan_values import Plan, PlannedLeg, Revocation
 
 FINAL = frozenset({LegState.CLOSED, LegState.ALREADY_CLOSED, LegState.CALLED_OFF})
@@ -26,12 +27,20 @@ class Direction(StrEnum):
 
 
 class ChangeKind(StrEnum):
-    """What is done to one membership."""
+    """What is done to one membership, or to one account."""
 
     ADD = "add"
     ENABLE = "enable"
     DISABLE = "disable"
     REMOVE = "remove"
+    CREATE_ACCOUNT = "create-account"
+    UPDATE_ACCOUNT = "update-account"
+    JOIN_GROUP = "join-group"
+    LEAVE_GROUP = "leave-group"
+
+
+INVITING = frozenset({ChangeKind.ADD, ChangeKind.ENABLE, ChangeKind.CREATE_ACCOUNT, ChangeKind.JOIN_GROUP})
+"""What lets somebody in, or further in: never done for who is blocked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,13 +230,62 @@ class MembershipChange:
     before: Member | None = None
     after: Member | None = None
 
+    @property
+    def target(self) -> str:
+        """The section name of the portal."""
+        return self.portal
+
+    @property
+    def address(self) -> tuple[str, ...]:
+        """What it is about: a newer change of the same takes the place of one that is open."""
+        return ("member", self.portal, self.person_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """One thing to be made so in a directory, for one person: an account, its attributes, its place in a group."""
+
+    person_id: str
+    wanted: NewAccount | ChangeAccount | GroupMembership
+
+    @property
+    def kind(self) -> ChangeKind:
+        """What is done."""
+        match self.wanted:
+            case NewAccount():
+                return ChangeKind.CREATE_ACCOUNT
+            case ChangeAccount():
+                return ChangeKind.UPDATE_ACCOUNT
+            case GroupMembership(join=join):
+                return ChangeKind.JOIN_GROUP if join else ChangeKind.LEAVE_GROUP
+
+    @property
+    def target(self) -> str:
+        """The section name of the directory."""
+        return self.wanted.before.directory if isinstance(self.wanted, ChangeAccount) else self.wanted.directory
+
+    @property
+    def address(self) -> tuple[str, ...]:
+        """What it is about: a newer change of the same takes the place of one that is open."""
+        match self.wanted:
+            case NewAccount():
+                return ("account", self.target, self.person_id)
+            case ChangeAccount(before=before):
+                return ("attributes", self.target, self.person_id, before.guid)
+            case GroupMembership(group=group, guid=guid):
+                return ("group", self.target, self.person_id, guid, group.casefold())
+
+
+Change = MembershipChange | AccountChange
+"""Whatever goes through the table of changes."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenChange:
-    """A membership change that is not final."""
+    """A change of a membership or an account that is not final."""
 
     change_id: int
-    change: MembershipChange
+    change: Change
     state: LegState
     detail: str
     attempts: int
@@ -313,10 +371,14 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class AuditState:
-    """Whether the audit chain holds. `head` (`records:mac`) is kept elsewhere; `first_bad` is a record's id."""
+    """Whether the audit chain holds. `head` (`records:mac`) is kept elsewhere; `first_bad` is a record's id.
+
+    `bad_rows` say which rows are not as a trail that holds tells it: somebody wrote them by another way.
+    """
 
     ok: bool
     records: int
     head: str
     first_bad: int | None
     sentence: str
+    bad_rows: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ until its chain values are proven with the key.
 
 import hmac
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, Connection, select
 
@@ -86,7 +86,8 @@ def records(conn: Connection, after: int = 0, *where: ColumnElement[bool]) -> It
     """Give the records that follow one and fit the conditions, a few thousand in memory at a time."""
     table = tables.audit
     query = select(table).where(table.c.id > after, *where).order_by(table.c.id)
-    with conn.execution_options(yield_per=_ROWS).execute(query) as rows:
+    # On the statement: on the connection it would also hold for what is written afterwards.
+    with conn.execute(query.execution_options(yield_per=_ROWS)) as rows:
         for row in rows:
             yield AuditRecord(*row)
 
@@ -127,6 +128,19 @@ def _ending(conn: Connection, sealed: tuple[Checkpoint, ...], found: str, kept: 
     if sealed:
         sentence += f" Records 1 to {sealed[-1].last} are sealed and in files of their own."
     return AuditState(ok=True, records=count, head=found, first_bad=None, sentence=sentence)
+
+
+def with_rows(state: AuditState, bad_rows: tuple[str, ...]) -> AuditState:
+    """Say of a trail that holds which rows are not as it tells it; a state without such rows is as it was."""
+    if not bad_rows:
+        return state
+    more = f" and {len(bad_rows) - 1} more" if len(bad_rows) > 1 else ""
+    sentence = (
+        f"The audit trail holds ({state.records} records), but the journal's rows are not as it tells: {bad_rows[0]}"
+        f"{more}. Somebody wrote to the journal's database by another way: compare it with a backup. A block that "
+        "stands by the trail still blocks. To mend a row, say the word anew; a block is lifted first, which takes two."
+    )
+    return replace(state, ok=False, sentence=sentence, bad_rows=bad_rows)
 
 
 def _broken(first_bad: int, mac: str, fault: str) -> AuditState:

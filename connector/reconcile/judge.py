@@ -85,7 +85,7 @@ def judge(
     rows = memberships(decisions, unread_portals)
     unread = tuple(f"{u.kind.replace('_', ' ')} {u.name}: {u.why}" for u in snapshot.unread)
     plan = build_plan(decisions, memory, additions(rows, school, portals), unread)
-    plan = _with_warnings(_without_open(plan, past), snapshot, school)
+    plan = _with_warnings(_without_open(plan, past), snapshot, school, memory.alarms)
     night = Night(limits, now, memory, past.baseline, past.highest_counts, counts_of(snapshot))
     return Judgement(snapshot, decisions, rows, guard(plan, decisions, night), night)
 
@@ -124,8 +124,8 @@ def address(key: str, leg: PlannedLeg) -> Address:
     return key, leg.kind, leg.target, leg.subject
 
 
-def _with_warnings(plan: Plan, snapshot: Snapshot, school: School) -> Plan:
-    warnings = list(plan.warnings)
+def _with_warnings(plan: Plan, snapshot: Snapshot, school: School, alarms: Sequence[str]) -> Plan:
+    warnings = [*alarms, *plan.warnings]
     if "relationships.restricted" in snapshot.people.missing:
         warnings.append("The admin system has no restricted column: court orders cannot be seen here.")
     configured = {r.casefold() for r in school.rules.grace_days}

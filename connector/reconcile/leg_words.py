@@ -81,7 +81,7 @@ def leg_words(leg: LegLine, discreet: bool) -> str:
     what = f"{_KINDS.get(leg.kind, leg.kind)} {clean(leg.target)} {_STATES[leg.state]}"
     if leg.ended and "session" not in leg.detail:
         what += f" ({counted(leg.ended, 'session')})"
-    if leg.effective_by:
+    if leg.effective_by and leg.state is LegState.EFFECTIVE_BY:
         what += f" by {moment(leg.effective_by)}"
     detail = said(leg.detail, discreet)
     return f"{what}: {detail}" if detail else what

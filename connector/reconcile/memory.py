@@ -57,6 +57,7 @@ class Memory:
     (portal, person_id) whose last change was ours. `users` maps (portal, username) to the person who last had it.
     `ready_runs` counts consecutive runs in which a key was ready to revoke, `ready_since` is the first day of those,
     `flips` counts how often a key was revoked and entitled again in the last runs. Keys are those of `Identity.key`.
+    `alarms` say that the journal was written to by another way, and never about whom.
     """
 
     links: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -72,3 +73,4 @@ class Memory:
     flips: Mapping[str, int] = field(default_factory=dict)
     recent: tuple[Closed, ...] = ()
     rollover_complete: bool = False
+    alarms: tuple[str, ...] = ()

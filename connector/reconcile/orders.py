@@ -13,7 +13,7 @@ from connector.reconcile.authority import Record
 from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decisions
 from connector.reconcile.find_person import Found, find
-from connector.reconcile.judge import Judgement, Past, judge
+from connector.reconcile.judge import Address, Judgement, Past, judge
 from connector.reconcile.memory import Block
 from connector.reconcile.plan_values import Revocation
 from connector.reconcile.text import fold
@@ -96,12 +96,26 @@ def _told(human: Meant) -> str:
     return f"{human.label}, id {human.identities[0].key}{kind}{children}"
 
 
-def order_rows(
-    judgement: Judgement, rules: Rules, portals: Sequence[PortalRules], limits: Limits, blocks: Mapping[str, Block]
-) -> Mapping[str, Revocation]:
-    """Give, by key, the rows that close these people although nothing else asks for it, as if all were blocked."""
+def as_ordered(
+    judgement: Judgement,
+    rules: Rules,
+    portals: Sequence[PortalRules],
+    limits: Limits,
+    blocks: Mapping[str, Block],
+    open_legs: frozenset[Address] = frozenset(),
+) -> Judgement:
+    """Judge again as if all of these people were blocked: its plan closes them although nothing else asks for it.
+
+    What `open_legs` close already is left out of the plan.
+    """
     memory = judgement.night.memory
     memory = replace(memory, blocks={**memory.blocks, **blocks}, requested=memory.requested | frozenset(blocks))
     as_of, now = judgement.decisions.school.as_of, judgement.night.now
-    again = judge(judgement.snapshot, rules, portals, limits, Past(memory), as_of, now)
-    return {row.key: row for row in again.plan.revocations}
+    past = Past(memory, open_legs=open_legs)
+    return judge(judgement.snapshot, rules, portals, limits, past, as_of, now)
+
+
+def rows_of(judgement: Judgement, human: Meant) -> tuple[Revocation, ...]:
+    """Give the rows of one human's records, in the order of the records."""
+    found = {row.key: row for row in judgement.plan.revocations}
+    return tuple(found[i.key] for i in human.identities if i.key in found)

@@ -14,6 +14,7 @@ from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decision, Decisions
 from connector.reconcile.entitlement import may_be_entitled
 from connector.reconcile.memory import Memory
+from connector.reconcile.school import blocks_on
 from connector.reconcile.standing_words import concerns, what_would_entitle
 from connector.reconcile.wording import clean, day, listed, who
 
@@ -57,8 +58,10 @@ def _by_word(decision: Decision, decisions: Decisions, memory: Memory, discreet:
                 yield "the rollover is declared complete: connector rollover complete"
             case _:
                 yield f"released by name, it closes: connector release {whom.typed} --hold {hold}"
-    if (block := memory.blocks.get(decision.identity.person_id or "")) and block.until and not discreet:
-        yield f"the block ends after {block.until}"
+    blocks = blocks_on(decision.identity.person_id or "", decisions.school, memory)
+    untils = [block.until for block in blocks if block.until]
+    if untils and len(untils) == len(blocks) and not discreet:
+        yield f"the block ends after {max(untils)}"
 
 
 def _by_provisioning(decision: Decision, decisions: Decisions, memory: Memory) -> Iterable[str]:

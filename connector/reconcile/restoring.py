@@ -6,6 +6,7 @@ e-mail is named. What was never proven closed by us is not ours to open.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from connector.model import Account, LegKind, LegState, Member, Reason
 from connector.policy import PortalRules, SignIn
@@ -13,6 +14,16 @@ from connector.reconcile.decide import Decisions
 from connector.reconcile.journal_values import Direction, StoredLeg, StoredRevocation
 from connector.reconcile.plan_values import Evidence, PlannedLeg, Revocation
 from connector.reconcile.snapshot import Snapshot
+from connector.reconcile.wording import clean, label_of, listed
+
+SHOWS_WITHIN = timedelta(hours=1)
+"""How long a portal may take to show a changed membership to somebody who is signed in; signing in anew shows it."""
+
+
+def tell_the_person(shown_by: datetime | None = None) -> str:
+    """Say what a restored person does next; `shown_by` is in the school's zone (none: nothing was restored yet)."""
+    by = f"by {shown_by:%H:%M}" if shown_by else "within the hour"
+    return f"Tell them: log out and in; else it shows {by}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +33,17 @@ class Restore:
     rows: tuple[Revocation, ...]
     refused: tuple[tuple[str, str], ...] = ()
     welcome: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> bool:
+        """Whether a membership is given back: that is what somebody who is signed in may not see at once."""
+        return any(leg.kind is LegKind.CREDENTIAL for row in self.rows for leg in row.legs)
+
+    @property
+    def welcomed(self) -> tuple[str, ...]:
+        """Who needs a welcome e-mail, by name and code."""
+        names = {row.code: row.name for row in self.rows}
+        return tuple(clean(f"{names[code]} ({code})" if names.get(code) else code) for code in self.welcome)
 
 
 def plan_restore(
@@ -71,7 +93,9 @@ _TERMINATED = "was closed by an urgent termination: reopening takes a second ope
 def _not_now(revocation: StoredRevocation, decisions: Decisions, *, seconded: bool) -> str:
     key = revocation.row.person_id or ""
     if key in decisions.school.blocked:
-        return f"is blocked; connector unblock {revocation.row.code or key} first"
+        others = [record for record in decisions.school.blocked_as(key) if record != key]
+        named = f" as {listed([label_of(decisions, record) for record in others])}, the same person" if others else ""
+        return f"is blocked{named}; connector unblock {revocation.row.code or key} first"
     # Also where the admin system no longer says so: a column that is gone must not let anybody in.
     restricted = key in decisions.school.barred or Reason.RESTRICTED in revocation.row.reasons
     if restricted and not seconded:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from connector.errors import PlanError
@@ -17,6 +18,7 @@ from connector.reconcile.accepting import Accepting, fingerprints_of
 from connector.reconcile.apply import Applier, Pace
 from connector.reconcile.boundaries import Boundary, Reached, unwatched
 from connector.reconcile.correlate import Identity
+from connector.reconcile.finalising import finalise
 from connector.reconcile.guard import guard, standing_objections
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import ChangeKind, OpenChange, OpenLeg, StoredPlan
@@ -103,7 +105,7 @@ class Running:
         memory = self.journal.memory(as_of, flip_runs=rules.oscillation_runs, rollover_from=rules.rollover_from)
         open_legs = addresses(self.journal.open_legs(), snapshot)
         changes = (c.change for c in self.journal.open_changes())
-        additions = frozenset((c.portal, c.person_id) for c in changes if c.kind is ChangeKind.ADD)
+        additions = frozenset((c.target, c.person_id) for c in changes if c.kind is ChangeKind.ADD)
         accepting = self.accepting
         return Past(memory, accepting.baseline(), accepting.highest_counts(as_of), open_legs, additions)
 
@@ -177,6 +179,7 @@ class Running:
         judgement = self.look(as_of)
         with self.acting("resume", as_of, fingerprints_of(judgement.snapshot)) as applier:
             resumed, called_off = self._resume(applier, judgement)
+            self._finalise(applier, judgement)
             over = applier.call_off(self._over(judgement, ()))
             legs, changes = self.journal.open_legs(), self.journal.open_changes()
             exit_code = 4 if legs or changes else 0
@@ -195,6 +198,7 @@ class Running:
         called_off: tuple[tuple[OpenLeg, str], ...] = ()
         if not self.reports_only:
             resumed, called_off = self._resume(applier, judgement)
+            self._finalise(applier, judgement)
             reswept = self._resweep(applier, judgement)
         if resumed or called_off or reswept:
             judgement = self._look_again(applier, as_of)
@@ -235,6 +239,10 @@ class Running:
         changes = self._resume_changes(applier, judgement) if believed else 0
         return len(resumption.drive) + changes, called_off
 
+    def _finalise(self, applier: Applier, judgement: Judgement) -> None:
+        """Make final what ended by itself since: `effective-by` a time that has passed."""
+        finalise(applier, judgement.decisions, judgement.snapshot, believed=self._believed(judgement))
+
     def _resweep(self, applier: Applier, judgement: Judgement) -> int:
         """Sweep again for people closed some days ago, each decided again first; give how many sessions had come back.
 
@@ -273,7 +281,8 @@ class Running:
         additions = () if stopped else plan.additions
         applier.known_blocks = frozenset(judgement.decisions.school.blocked)
         over = self._over(judgement, rows)
-        applier.revoke(rows, plan.plan_id, over)
+        again = partial(decide_again, decisions=judgement.decisions, believed=self._believed(judgement))
+        applier.revoke(rows, plan.plan_id, over, again)
         applier.add(additions)
         rows = tuple(r for r in rows if r.key not in applier.not_intended)
         additions = tuple(a for a in additions if a.person_id not in applier.not_intended)

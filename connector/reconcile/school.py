@@ -16,6 +16,7 @@ from connector.model import Enrolment, PeopleReading, Person, Relationship, Role
 from connector.policy import Rules
 from connector.reconcile.entitlement import Attendance, Standing, attendance, is_current, role_in_force
 from connector.reconcile.humans import same_humans
+from connector.reconcile.memory import Block, Memory
 from connector.reconcile.text import digits, fold, fold_id
 
 NOBODY: frozenset[str] = frozenset()
@@ -45,12 +46,12 @@ def holders_of(values: Iterable[str], person_ids: Iterable[str]) -> dict[str, tu
 
 @dataclass(frozen=True)
 class School:
-    """The admin system's people on `as_of`, with the blocks in force. `blocked` holds person_ids."""
+    """The admin system's people on `as_of`, with the blocks in force. `named` are the person_ids they name."""
 
     reading: PeopleReading
     rules: Rules
     as_of: date
-    blocked: frozenset[str] = frozenset()
+    named: frozenset[str] = frozenset()
 
     @cached_property
     def people(self) -> Mapping[str, Person]:
@@ -60,6 +61,11 @@ class School:
     @cached_property
     def _ids(self) -> list[str]:
         return [p.person_id for p in self.reading.people]
+
+    @property
+    def granted(self) -> Mapping[str, frozenset[str]]:
+        """The portals of the people whose admin system is an identity provider."""
+        return self.reading.granted
 
     @cached_property
     def by_code(self) -> Mapping[str, tuple[str, ...]]:
@@ -121,6 +127,16 @@ class School:
     def same_human(self, person_id: str) -> tuple[str, ...]:
         """Give the other records of the same human."""
         return tuple(other for other in self.humans.get(person_id, ()) if other != person_id)
+
+    @cached_property
+    def blocked(self) -> frozenset[str]:
+        """Whom a block keeps out: on any record of a human it holds on all of them, or a second one would evade it."""
+        return frozenset(record for person_id in self.named for record in self.humans.get(person_id, (person_id,)))
+
+    def blocked_as(self, person_id: str) -> tuple[str, ...]:
+        """Give the records of this human that a block names; the record itself comes first."""
+        records = (person_id, *self.same_human(person_id))
+        return tuple(record for record in records if record in self.named)
 
     @cached_property
     def barred(self) -> Mapping[str, frozenset[str]]:
@@ -199,3 +215,8 @@ class School:
         return frozenset(
             fold(g.role) for g in self.grants.get(person_id, ()) if g.begins_on is None or g.begins_on <= self.as_of
         )
+
+
+def blocks_on(person_id: str, school: School, memory: Memory) -> tuple[Block, ...]:
+    """Give the blocks that keep a person out: on this record, then on others of the same human."""
+    return tuple(memory.blocks[record] for record in school.blocked_as(person_id) if record in memory.blocks)

@@ -1,4 +1,4 @@
-"""What is said to a directory or a portal for a batch of legs or membership changes, and its answer.
+"""What is said to a directory or a portal for a batch of legs, or of changes of members or accounts, and its answer.
 
 Only `apply` asks for it, with the try already in the journal. What has moved on since it was planned is a conflict and
 is never written.
@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from connector.errors import ConnectorError
-from connector.interfaces import Portal
+from connector.interfaces import Portal, Provisioner
 from connector.model import Account, CloseAccount, CloseMember, LegState, Member, OpenAccount, OpenMember, Outcome
-from connector.reconcile.journal_values import ChangeKind, Direction, MembershipChange, OpenLeg
+from connector.provisioning import ChangeAccount, GroupMembership, NewAccount
+from connector.reconcile.journal_values import AccountChange, Change, ChangeKind, Direction, MembershipChange, OpenLeg
 from connector.reconcile.reading import Targets
 
 T = TypeVar("T")
@@ -37,11 +38,36 @@ def send_to_portal(targets: Targets, target: str, batch: Sequence[OpenLeg]) -> S
     )
 
 
-def send_changes(
-    targets: Targets, portal: str, kind: ChangeKind, changes: Sequence[MembershipChange]
+def send_changes(targets: Targets, target: str, kind: ChangeKind, changes: Sequence[Change]) -> Sequence[Outcome]:
+    """Change memberships of one portal, or accounts of one directory, all in one way."""
+    wanted = [change.wanted for change in changes if isinstance(change, AccountChange)]
+    if wanted:
+        return _provisioned(_provisioner(targets, target), wanted)
+    members = [change for change in changes if isinstance(change, MembershipChange)]
+    return _changed(_known(targets.portals, target), kind, members)
+
+
+def _provisioner(targets: Targets, target: str) -> Provisioner:
+    directory = _known(targets.directories, target)
+    if not isinstance(directory, Provisioner):
+        raise ConnectorError(
+            f"Accounts in {target} are only read, disabled and enabled: its adapter cannot make or change them.",
+            "Name a directory server in [scim.directories], or make the account by hand.",
+        )
+    return directory
+
+
+def _provisioned(
+    directory: Provisioner, wanted: Sequence[NewAccount | ChangeAccount | GroupMembership]
 ) -> Sequence[Outcome]:
-    """Change memberships of one portal, all in one way."""
-    return _changed(_known(targets.portals, portal), kind, changes)
+    """Ask for one kind of thing: `apply` never mixes them in a batch."""
+    match wanted[0]:
+        case NewAccount():
+            return directory.create([one for one in wanted if isinstance(one, NewAccount)])
+        case ChangeAccount():
+            return directory.update([one for one in wanted if isinstance(one, ChangeAccount)])
+        case GroupMembership():
+            return directory.group([one for one in wanted if isinstance(one, GroupMembership)])
 
 
 def _known(systems: Mapping[str, T], name: str) -> T:
@@ -124,3 +150,5 @@ def _changed(portal: Portal, kind: ChangeKind, changes: Sequence[MembershipChang
             )
         case ChangeKind.REMOVE:
             return portal.remove(befores)
+        case _:
+            raise ValueError(f"{kind} is no change of a membership.")

@@ -9,6 +9,8 @@ from typing import Any
 import pyotp
 import pytest
 
+from connector.config import load
+from connector.journal_key import open_journal
 from connector.operators import who_acts
 from tests.cli.builders import PASSWORD, School
 
@@ -125,9 +127,10 @@ def test_a_one_time_code_that_was_seen_is_good_for_nothing_more(closed: School) 
 
 def test_a_block_with_a_last_day_is_not_outrun_by_a_later_day(closed: School) -> None:
     closed.typed("revoke", "XU1003", "--reason", "asked by the head", "--apply")
+    with open_journal(load(closed.config)) as journal:
+        journal.add_operator("grace", "SEC", "hash", "seed", "ada")
+        journal.unblock("1003", "ada", "grace")
     closed.typed("block", "XU1003", "--reason", "court order", "--until", "2900-01-01")
-    with sqlite3.connect(closed.folder / "journal.sqlite") as journal:
-        journal.execute("UPDATE blocks SET lifted_at = made_at WHERE until IS NULL")
 
     restored = closed.typed("restore", "XU1003", "--apply", "--as-of", "2901-01-01")
     enabled = closed.typed("membership", "enable", "engage", "XU1003", "--apply", "--as-of", "2901-01-01")
@@ -220,6 +223,8 @@ def test_a_blocked_person_is_not_restored_before_the_block_is_lifted(closed: Sch
     assert "is blocked; connector unblock XU1003 first" in refused.out
     assert dry.code == 2
     assert "enable the account u1003 in ad" in dry.out
+    assert "Tell them: log out and in; else it shows within the hour." in dry.out
+    assert re.search(r"Tell them: log out and in; else it shows by \d\d:\d\d\.", restored.out)
     assert restored.code == 0
     assert closed.identity("XU1003")["status"] == "active"
 

@@ -296,6 +296,36 @@ def test_a_sealed_code_raises_an_alarm_until_an_authority_acknowledges_it(closed
     assert all("ALARM" not in closed.typed(verb).out for verb in ("status", "check", "report"))
 
 
+def test_an_authority_refuses_and_who_ordered_it_is_told_how_to_restore(closed: School) -> None:
+    totp = enrolled(closed)
+    terminated(closed)
+
+    refused = closed.typed(
+        "authority", "refuse", "1", "--reason", "no court order is on file", *as_authority(closed, totp.now())
+    )
+
+    alarmed = [closed.typed(verb).out for verb in ("status", "check", "report")]
+    paper = closed.typed("certificate", "1").out
+    assert refused.code == 0, refused
+    assert "connector unblock XU1003 --second NAME; connector restore XU1003 --second NAME --apply" in refused.out
+    assert all("ALARM: the countersignature of urgent termination 1" in said for said in alarmed)
+    assert all("countersignature due until" not in said for said in alarmed)
+    assert re.search(r"Countersigned by +REFUSED by grace \(SEC\)", paper)
+    assert "court order is on file" not in paper
+    assert closed.identity("XU1003")["status"] == "revoked"
+
+
+def test_who_ordered_it_does_not_refuse_it(school: School) -> None:
+    terminated(school)
+    me = who_acts().partition("@")[0]
+    code = enrolled(school, me).now()
+
+    refused = school.typed("authority", "refuse", "1", "--reason", "x", *as_authority(school, code, me))
+
+    assert refused.code == 1
+    assert "Whoever asked for it cannot sign for it." in refused.err
+
+
 def test_an_overdue_countersignature_stands_in_status_check_and_report(closed: School) -> None:
     terminated(closed)
     with sqlite3.connect(closed.folder / "journal.sqlite") as journal:

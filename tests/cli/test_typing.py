@@ -14,7 +14,7 @@ from tests.cli.builders import AS_OF, School, typed
 NAMED = (
     "init check status memberships changes plan show approve release keep block unblock link unlink run revoke restore "
     "resume abandon go-live rollover backlog compare explain family history report operator demo membership audit "
-    "journal terminate authorise certificate authority"
+    "journal terminate authorise certificate authority serve token"
 )
 NAMED_BELOW = {
     "rollover": "complete",
@@ -22,8 +22,9 @@ NAMED_BELOW = {
     "membership": "refresh add enable disable remove disable-mismatched remove-mismatched remove-disabled",
     "audit": "verify export seal",
     "report": "audit",
-    "journal": "migrate",
-    "authority": "code print-codes acknowledge",
+    "journal": "migrate start-anew",
+    "authority": "code print-codes acknowledge refuse",
+    "token": "create list rotate revoke limit",
 }
 
 

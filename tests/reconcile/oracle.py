@@ -142,8 +142,8 @@ class Oracle:
         )
 
     def blocked(self, person_id: str) -> bool:
-        block = self.memory.blocks.get(person_id)
-        return block is not None and (block.until is None or block.until >= self.as_of)
+        blocks = (self.memory.blocks.get(record) for record in self.human(person_id))
+        return any(block is not None and (block.until is None or block.until >= self.as_of) for block in blocks)
 
     def entitled(self, person_id: str, portal: str, hopeful: bool = False) -> bool:
         person = self.people.get(person_id)

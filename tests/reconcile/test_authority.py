@@ -9,11 +9,20 @@ from sqlalchemy import Connection, text
 
 from connector.errors import NotAllowed, UnknownPerson
 from connector.model import EndSessions, Finding, LegState, Outcome, SessionKey, SessionsReading
-from connector.reconcile.authority import TRIES, Asked, Record, Signature, StoredTermination, has_authority, typed_code
+from connector.reconcile.authority import (
+    TRIES,
+    Asked,
+    Record,
+    Refusal,
+    Signature,
+    StoredTermination,
+    has_authority,
+    typed_code,
+)
 from connector.reconcile.awaiting import WAITS, awaiting
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_store import database_time
-from tests.reconcile.journal_builders import begin, execute, intend, revocation
+from tests.reconcile.journal_builders import TODAY, begin, execute, intend, revocation
 
 GRACE = ("grace", "SEC")
 ALICE = "alice@host"
@@ -228,6 +237,79 @@ def test_an_authority_is_known_by_role(role: str, has: bool) -> None:
     assert has_authority(role, ("SEC", "STC")) is has
 
 
+# --- a refusal --------------------------------------------------------------------------------------------------------
+
+
+def refused(journal: Journal, number: int, reason: str = "no court order is on file") -> StoredTermination:
+    return journal.refuse_countersignature(number, GRACE, reason, "grace@host")
+
+
+def test_a_refusal_ends_the_reminders_alarms_who_ordered_it_and_opens_nothing(journal: Journal) -> None:
+    number = ordered(journal).number
+    journal.block("p1", ALICE, "custody order")
+
+    refused(journal, number)
+
+    due = journal.authority_due()
+    assert (due.unsigned, [t.number for t in due.refused]) == ((), [number])
+    ((said, fix),) = due.sentences()
+    assert said.startswith("ALARM: the countersignature of urgent termination 1 of Ada 1 (C1), ordered by alice@host")
+    assert fix == "connector unblock C1 --second NAME; connector restore C1 --second NAME --apply"
+    assert "p1" in journal.memory(TODAY).blocks
+    assert kinds(journal)[-1] == "countersign-refused"
+
+
+def test_the_alarm_of_a_refusal_ends_when_the_person_is_unblocked_by_two(journal: Journal) -> None:
+    number = ordered(journal).number
+    journal.block("p1", ALICE, "custody order")
+    refused(journal, number)
+    journal.add_operator("grace", "SEC", "hash", "seed", ALICE)
+
+    journal.unblock("p1", ALICE, "grace")
+
+    assert journal.authority_due().sentences() == ()
+
+
+def test_the_alarm_of_a_refusal_ends_when_the_order_is_given_anew_and_that_one_is_due(journal: Journal) -> None:
+    number = ordered(journal).number
+    journal.block("p1", ALICE, "custody order")
+    refused(journal, number)
+
+    anew = ordered(journal)
+
+    due = journal.authority_due()
+    assert (due.refused, [t.number for t in due.unsigned]) == ((), [anew.number])
+
+
+@pytest.mark.parametrize("first", ["signed", "refused"])
+def test_an_order_is_answered_once(journal: Journal, first: str) -> None:
+    number = ordered(journal).number
+    if first == "signed":
+        journal.countersign(number, *GRACE, "by password and one-time code", "grace@host")
+    else:
+        refused(journal, number)
+
+    with pytest.raises(NotAllowed):
+        refused(journal, number)
+    with pytest.raises(NotAllowed):
+        journal.countersign(number, *GRACE, "by password and one-time code", "grace@host")
+
+
+def test_a_refusal_without_a_reason_is_not_taken(journal: Journal) -> None:
+    with pytest.raises(NotAllowed, match="without a reason"):
+        refused(journal, ordered(journal).number, " ")
+
+
+def test_a_refusal_written_without_the_audit_key_refuses_nothing(journal: Journal) -> None:
+    number = ordered(journal).number
+    refused(journal, number)
+
+    execute(journal, "UPDATE termination_refusals SET refused_by = 'mallory'")
+
+    assert journal.termination(number).refusal is None
+    assert [t.number for t in journal.authority_due().unsigned] == [number]
+
+
 # --- what waits for the authority -------------------------------------------------------------------------------------
 
 
@@ -262,15 +344,19 @@ def test_what_is_not_countersigned_waits_and_the_rest_is_handed_on_in_order(jour
     at = journal.now()
     signed = Signature("grace", "SEC", "by password and one-time code", at)
 
-    def signatures(legs: Collection[int]) -> dict[int, Signature | None]:
-        return {leg: known for leg, known in ((1, None), (2, signed)) if leg in legs}
+    no = Refusal("grace", "SEC", "no court order is on file", at)
+
+    def signatures(legs: Collection[int]) -> dict[int, Signature | Refusal | None]:
+        return {leg: known for leg, known in ((1, None), (2, signed), (4, no)) if leg in legs}
 
     vendor = Vendor()
     store = awaiting({"vendor": vendor}, signatures)["vendor"]
 
-    outcomes = store.close(asked_for(3, 1, 2))
+    outcomes = store.close(asked_for(3, 1, 4, 2))
 
-    assert [o.detail for o in outcomes] == ["ticket for u3", WAITS, "ticket for u2"]
+    refusal = f"not handed in: the countersignature was refused by grace (SEC), {at:%Y-%m-%d %H:%M} UTC"
+    assert [o.detail for o in outcomes] == ["ticket for u3", WAITS, refusal, "ticket for u2"]
+    assert [o.state for o in outcomes][2] is LegState.CALLED_OFF
     assert [(item.user, bool(item.authorised_by)) for item in vendor.asked] == [("u3", False), ("u2", True)]
     assert vendor.asked[1].authorised_by.startswith("grace (SEC), ")
 

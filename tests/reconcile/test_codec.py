@@ -1,5 +1,6 @@
 """What the journal keeps can be read back unchanged, and nothing else can be read at all."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from connector.model import Account, Member, PeopleReading, Person, Provenance, Reason, Session
 from connector.policy import Rules
-from connector.reconcile.codec import CodecError, from_json, to_json
+from connector.reconcile.codec import CodecError, canonical, from_json, to_json
 from connector.reconcile.plan_values import Evidence, Plan, PlannedLeg
 from tests.reconcile.journal_builders import account, credential_leg, directory_leg, plan, revocation
 
@@ -39,6 +40,27 @@ def test_the_school_s_rules_and_people_come_back_as_they_went() -> None:
 @given(st.builds(Evidence, st.text(), st.text()))
 def test_any_text_comes_back_as_it_went(evidence: Evidence) -> None:
     assert from_json(Evidence, to_json(evidence)) == evidence
+
+
+@given(st.builds(Person, *[st.text()] * 4, previous_codes=st.lists(st.text()).map(tuple)))
+def test_what_is_written_is_canonical_json(person: Person) -> None:
+    text = to_json(person)
+
+    assert canonical(json.loads(text)) == text
+    assert canonical(json.loads(to_json(person.previous_codes, tuple[str, ...]))) == canonical(person.previous_codes)
+
+
+@given(st.frozensets(st.text()), st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)))
+def test_sets_and_maps_are_written_in_the_order_of_their_texts(some: frozenset[str], named: dict[str, float]) -> None:
+    assert to_json(some, frozenset[str]) == canonical(sorted(some))
+    assert to_json(named, dict[str, float]) == canonical(named)
+
+
+def test_a_whole_plan_and_a_tagged_value_are_canonical_json() -> None:
+    made = plan(revocation(1, last_login=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)), revocation(2, person_id=None))
+
+    for text in (to_json(made), to_json(account(), Account | Member), to_json(Rules())):
+        assert canonical(json.loads(text)) == text
 
 
 def test_the_same_value_gives_the_same_text() -> None:

@@ -367,6 +367,16 @@ def test_an_empty_portal_has_a_verdict_and_a_next_step(decisions: Decisions, key
     assert symptom.advice.text
 
 
+def test_a_parent_in_grace_is_told_that_the_child_has_left_and_until_when() -> None:
+    judged = school().leaver("p1", left=TODAY - timedelta(days=4)).rules(grace_days={"left": 14}).judge()
+
+    symptom = explain(judged.decisions, "p1", Memory(), symptom=EMPTY_PORTAL).symptom
+
+    assert symptom is not None
+    assert symptom.verdict is Verdict.IN_GRACE
+    assert "has left, and access ends on 2026-12-01" in symptom.text
+
+
 def test_an_old_account_beside_one_not_provisioned_asks_to_provision_first(decisions: Decisions) -> None:
     symptom = explain(decisions, "1160", Memory(), symptom=EMPTY_PORTAL).symptom
 

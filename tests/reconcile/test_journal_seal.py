@@ -1,5 +1,6 @@
 """Old audit records leave the journal for a file that proves itself, and the trail goes on from where they ended."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,12 +9,15 @@ from threading import Barrier, Thread
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import MetaData
 
 from connector.errors import ConfigError, JournalError
+from connector.reconcile import journal_scim_tables
 from connector.reconcile.audit_files import write_once
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_tables import metadata
 from connector.reconcile.journal_values import Checkpoint
+from connector.reconcile.migrations.versions import r0001_journal
 from tests.reconcile.conftest import OpenJournal
 from tests.reconcile.journal_builders import KEY, begin, closed, execute, intend, scalar
 
@@ -267,15 +271,18 @@ def test_who_was_closed_and_blocked_is_known_after_its_records_were_sealed(journ
 
 
 @pytest.fixture
-def older(journal_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Give the URL of a journal of the version before, with what that version wrote."""
-    with monkeypatch.context() as before:
-        before.setattr("connector.reconcile.journal_tables.HEAD", "0001")
-        with Journal.open(journal_url, audit_key=KEY) as journal:
-            run = begin(journal)
-            journal.record([closed(leg) for leg in intend(journal, run)], run)
-            journal.block("p9", "alice", "court order")
-            assert scalar(journal, "SELECT version_num FROM alembic_version") == "0001"
+def older(journal_url: str) -> str:
+    """Give the URL of a journal with the tables of the first version only, and with what that version wrote."""
+    first = inspect.getsource(r0001_journal)
+    with Journal.open(journal_url, audit_key=KEY) as journal:
+        run = begin(journal)
+        journal.record([closed(leg) for leg in intend(journal, run)], run)
+        journal.block("p9", "alice", "court order")
+        there = MetaData()
+        there.reflect(journal._store.engine)
+        newer = [table for name, table in there.tables.items() if f'"{name}",' not in first]
+        there.drop_all(journal._store.engine, [table for table in newer if table.name != "alembic_version"])
+        execute(journal, "UPDATE alembic_version SET version_num = '0001'")
     return journal_url
 
 
@@ -288,6 +295,7 @@ def test_an_older_journal_migrates_with_everything_in_it(older: str) -> None:
     with Journal.open(older, audit_key=KEY, migrate=True) as journal, journal._store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
 
+        assert journal_scim_tables.metadata is metadata
         assert compare_metadata(context, metadata) == []
         assert journal.verify_audit().records == 6
         assert journal.revocations("p1")[0].state == "done"

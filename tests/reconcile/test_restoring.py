@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from connector.model import LegState, MemberStatus
 from connector.policy import SignIn
 from connector.reconcile.journal_values import Direction, OpenLeg
-from connector.reconcile.restoring import Restore, plan_restore
+from connector.reconcile.restoring import SHOWS_WITHIN, Restore, plan_restore, tell_the_person
 from tests.reconcile.build import ENGAGE, TODAY, YESTERDAY, SchoolBuilder
 from tests.reconcile.nights import Nights
 from tests.reconcile.test_apply import leaving
@@ -243,3 +244,33 @@ def test_somebody_restored_without_being_entitled_is_ready_to_revoke_again(tmp_p
 
     assert YESTERDAY < TODAY
     assert [row.key for row in result.plan.revocations] == ["ok0"]
+
+
+def test_a_membership_that_was_disabled_before_is_given_back_disabled(tmp_path: Path) -> None:
+    nights = leaving(tmp_path)
+    nights.edit_member("ok0", status=MemberStatus.DISABLED)
+    nights.run()
+
+    left = carried_out(nights, planned(nights, "ok0"))
+
+    member = nights.member("ok0")
+    assert member is not None
+    assert (left, member.username, member.status) == ((), "uok0", MemberStatus.DISABLED)
+
+
+def test_who_needs_a_welcome_e_mail_is_named(tmp_path: Path) -> None:
+    nights = leaving(tmp_path)
+    nights.run()
+    nights.school.portals["engage"] = replace(ENGAGE, sign_in=SignIn.PASSWORD)
+
+    restore = planned(nights, "ok0")
+
+    assert restore.members
+    assert restore.welcomed == ("Givenok0 Familyok0 (Cok0)",)
+
+
+def test_the_person_is_told_to_log_out_and_in_or_until_when_to_wait() -> None:
+    done = datetime(2026, 11, 21, 9, 40, tzinfo=UTC) + SHOWS_WITHIN
+
+    assert tell_the_person(done) == "Tell them: log out and in; else it shows by 10:40."
+    assert tell_the_person() == "Tell them: log out and in; else it shows within the hour."

@@ -141,6 +141,63 @@ def test_a_leg_on_an_account_that_left_the_managed_ous_is_called_off_and_the_res
     assert nights.account("ok0").enabled
 
 
+def test_a_leg_on_an_account_that_is_protected_by_now_is_not_driven_and_waits_with_its_row(tmp_path: Path) -> None:
+    nights = stuck(tmp_path, "ad")
+    nights.edit_account("ok0", protected="adminCount=1")
+    writes = len(nights.ad.trouble.writes)
+
+    result = nights.run()
+
+    assert len(nights.ad.trouble.writes) == writes
+    assert (result.exit_code, ("ok0", "ad") in nights.open_states()) == (4, True)
+
+
+@pytest.mark.parametrize("unread", [False, True])
+def test_of_somebody_blocked_only_the_protected_account_stays_and_the_rest_ends(
+    tmp_path: Path, *, unread: bool
+) -> None:
+    nights = leaving(tmp_path) if unread else stuck(tmp_path, "ad")
+    if unread:
+        nights.ad.trouble.down = True
+        nights.run()
+        nights.ad.trouble.down = False
+    nights.edit_account("ok0", protected="adminCount=1")
+    nights.journal.block("ok0", "bob@host", "ordered by the head", None)
+
+    nights.run()
+
+    assert nights.open_legs() == {}
+    assert "adminCount=1" in whys(nights)["ad"]
+    assert nights.account("ok0").enabled
+
+
+def test_a_restore_of_an_account_that_is_protected_by_now_is_called_off(tmp_path: Path) -> None:
+    nights = half_restored(tmp_path)
+    nights.edit_account("ok0", protected="adminCount=1")
+
+    nights.resume()
+
+    assert nights.open_legs() == {}
+    assert not nights.account("ok0").enabled
+
+
+def test_a_sweep_from_earlier_that_waits_for_a_new_row_leaves_a_portal_alone_that_is_entitled_again(
+    tmp_path: Path,
+) -> None:
+    nights = settled(tmp_path, school().families(2).portal(FACULTY))
+    nights.school.member("ok0", "faculty").session("ok0", "faculty").role("ok0", ends=YESTERDAY).leave("ok0")
+    nights.portals["faculty"].trouble.meanwhile = lambda: nights.edit_member("ok0", "faculty", username="changed")
+    nights.engage.trouble.lost_before = {"ok0"}
+    nights.web.trouble.raises = gone()
+    nights.run()
+    nights.engage.trouble.lost_before = set()
+    returned(nights)
+
+    nights.run()
+
+    assert [s.portal for s in nights.school.sessions if s.user == "uok0"] == ["engage"]
+
+
 def test_sessions_under_a_name_that_is_an_entitled_persons_now_are_left_alone(tmp_path: Path) -> None:
     nights = stuck(tmp_path, "web")
     nights.edit_account("ok0", username="old")

@@ -4,25 +4,39 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from connector.errors import RunInProgress
+from connector.config import Authority
+from connector.errors import RunInProgress, SourceError
 from connector.interfaces import AdminSystem, Directory, Portal, SessionStore
-from connector.model import CloseAccount, CloseMember, EndSessions, LegKind, LegState, Outcome, SessionKey
+from connector.model import (
+    CloseAccount,
+    CloseMember,
+    EndSessions,
+    LegKind,
+    LegState,
+    MembersReading,
+    Outcome,
+    SessionKey,
+)
 from connector.reconcile.apply import Applier, Pace
+from connector.reconcile.authority import Asked, Record
 from connector.reconcile.boundaries import Boundary, Reached, unwatched
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import Direction
 from connector.reconcile.memory import Block
 from connector.reconcile.plan_values import Revocation
 from connector.reconcile.reading import Targets
-from connector.reconcile.terminating import Termination, terminate
-from tests.reconcile.build import TODAY, school
+from connector.reconcile.terminating import Again, Ordering, Termination, terminate
+from connector.urgent import Urgent
+from tests.reconcile.build import FACULTY, TODAY, guid, school
 from tests.reconcile.conftest import OpenJournal
-from tests.reconcile.journal_builders import begin, revocation, scalar
+from tests.reconcile.journal_builders import begin, execute, revocation, scalar
 from tests.reconcile.nights import Nights, settled
 from tests.reconcile.test_apply import leaving
 
@@ -36,6 +50,13 @@ def asked(nights: Nights, *people: str) -> tuple[Revocation, ...]:
     return tuple(row for row in rows if row is not None)
 
 
+def ordering(journal: Journal, *people: str) -> Ordering:
+    """Give the order to terminate these people, as if they were one human."""
+    records = tuple(Record(person, person, f"C{person}", person) for person in people)
+    blocks = tuple(Block(person, "alice@host", "custody order") for person in people)
+    return Ordering(Asked("alice@host", "custody order", "", journal.now(), records), timedelta(hours=4), blocks)
+
+
 def ended(
     nights: Nights,
     *people: str,
@@ -43,14 +64,15 @@ def ended(
     rows: Sequence[Revocation] | None = None,
     reached: Reached = unwatched,
     pace: Pace | None = None,
+    again: Again | None = None,
 ) -> Termination:
     """Terminate these people."""
-    blocks = [Block(person, "alice@host", "custody order") for person in people]
     rows = asked(nights, *people) if rows is None else rows
     journal = journal or nights.journal
+    order = ordering(journal, *people)
     sleep = nights.slept.append
     return terminate(
-        journal, nights.targets, pace or nights.pace, rows, blocks, "alice@host", reached=reached, sleep=sleep
+        journal, nights.targets, pace or nights.pace, order, rows, reached=reached, sleep=sleep, again=again
     )
 
 
@@ -259,7 +281,8 @@ def test_a_running_batch_of_5000_is_gone_ahead_of(tmp_path: Path, number: int) -
     batch = in_background(lambda: acting.revoke([revocation(n) for n in range(5_000)], "7f3a"))
     assert begun.wait(120)
     started = time.monotonic()
-    done = terminate(nights.open_journal(), targets, pace, [person], [Block(person.key, "alice", "order")], "alice")
+    urgently = nights.open_journal()
+    done = terminate(urgently, targets, pace, ordering(urgently, person.key), [person])
     took, still_running = time.monotonic() - started, batch.is_alive()
     batch.join(120)
 
@@ -289,3 +312,123 @@ def test_whoever_decided_before_the_block_does_not_call_its_legs_off(tmp_path: P
     assert [one.exit_code for one in done] == [4]
     assert result.called_off == ()
     assert {leg.planned.target for leg in result.open_legs} == {"ad", "web"}
+
+
+# --- order, block and intent together ---------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The process ends here, as far as the code under test can tell."""
+
+
+def killed_at(wanted: Boundary) -> Reached:
+    def reached(boundary: Boundary) -> None:
+        if boundary is wanted:
+            raise Killed(boundary)
+
+    return reached
+
+
+def written(nights: Nights) -> tuple[int, int, int]:
+    """Count the orders, blocks and legs of the journal."""
+    found = (scalar(nights.journal, f"SELECT count(*) FROM {table}") for table in ("terminations", "blocks", "legs"))  # noqa: S608 - names of ours
+    return tuple(int(count) for count in found)  # type: ignore[return-value]  # three of them
+
+
+@pytest.mark.parametrize(
+    ("boundary", "left"), [(Boundary.BEFORE_INTENT, (0, 0, 0)), (Boundary.INTENT_DURABLE, (1, 1, 3))]
+)
+def test_a_kill_leaves_order_block_and_intent_or_nothing_of_them(
+    tmp_path: Path, boundary: Boundary, left: tuple[int, int, int]
+) -> None:
+    nights = settled(tmp_path, school().families(1))
+
+    with pytest.raises(Killed):
+        ended(nights, "ok0", reached=killed_at(boundary))
+
+    assert written(nights) == left
+    assert nights.is_open("ok0")
+
+
+def test_a_kill_while_it_waits_for_a_batch_leaves_order_and_block_and_the_next_run_closes(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(6))
+    held = nights.journal.claim_many(["ok0"], "somebody", 60)
+
+    def waits(_: str) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        terminate(
+            nights.journal, nights.targets, nights.pace, ordering(nights.journal, "ok0"), asked(nights, "ok0"), waits
+        )
+    nights.journal.release_claims(held)
+    execute(nights.journal, "UPDATE claims SET expires_at = '2020-01-01 00:00:00.000000'")  # of one who is dead
+
+    assert written(nights) == (1, 1, 0)
+    assert nights.run().exit_code == 0
+    assert nights.is_closed("ok0")
+
+
+# --- what is added meanwhile ------------------------------------------------------------------------------------------
+
+
+def urgent(nights: Nights, reached: Reached = unwatched) -> Urgent:
+    """Give the verbs of an operator at this school."""
+    running = nights.running()
+    running.reached = reached
+    return Urgent(running, Authority(), "Harbour", ZoneInfo("UTC"))
+
+
+def test_what_a_night_adds_after_the_order_was_made_is_closed_as_well(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(2).portal(FACULTY))
+    order = urgent(nights).order(TODAY, "Cok0", "custody order")
+
+    nights.school.member("ok0", "faculty").account("ok0", guid=guid("ad:second"), username="second", dn="CN=second")
+    stored, done = urgent(nights).terminate(order)
+
+    member = nights.member("ok0", "faculty")
+    assert member is not None
+    assert (member.enabled, member.credential_lives) == (False, False)
+    assert not any(account.enabled for account in nights.school.accounts if account.employee_id == "Cok0")
+    assert (stored.number, done.exit_code, nights.is_closed("ok0"), nights.is_open("ok1")) == (1, 0, True, True)
+
+
+def test_what_a_night_adds_while_the_order_waits_for_it_is_closed_as_well(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(2).portal(FACULTY))
+
+    def added(boundary: Boundary) -> None:
+        if boundary is Boundary.CLAIMED:
+            nights.school.member("ok0", "faculty", username="late")
+
+    _, done = urgent(nights, added).terminate(urgent(nights).order(TODAY, "Cok0", "custody order"))
+
+    member = nights.member("ok0", "faculty")
+    assert member is not None
+    assert not member.credential_lives
+    assert {c.target for c in done.closings} == {"ad", "engage", "web", "faculty"}
+
+
+def test_of_somebody_of_whom_nothing_lived_what_is_added_meanwhile_is_closed(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(1).contact("none", of="s-ok0"))
+    order = urgent(nights).order(TODAY, "Cnone", "custody order")
+
+    nights.school.doors("none")
+    _, done = urgent(nights).terminate(order)
+
+    assert nights.is_closed("none")
+    assert done.exit_code == 0
+
+
+def broken_off() -> MembersReading:
+    raise SourceError("the reading broke off", "")
+
+
+def test_a_door_that_cannot_be_read_again_keeps_nothing_from_being_closed_and_is_said(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(1))
+    order = urgent(nights).order(TODAY, "Cok0", "custody order")
+
+    nights.portals["engage"].read_all = broken_off  # type: ignore[method-assign]  # a reading that breaks off
+    _, done = urgent(nights).terminate(order)
+
+    assert nights.is_closed("ok0")
+    assert (done.exit_code, done.not_read_again) == (4, "the reading broke off")
