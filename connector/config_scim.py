@@ -36,6 +36,7 @@ class Scim:
     base_url: str = ""
     answer_seconds: int = 5
     refresh_minutes: int = 15
+    retry_seconds: int = 20
     max_body_bytes: int = 1_048_576
     max_results: int = 200
     bulk_max_operations: int = 100
@@ -54,6 +55,7 @@ class Scim:
 RANGES = {
     "answer_seconds": (0, 60),
     "refresh_minutes": (1, 1_440),
+    "retry_seconds": (1, 3_600),
     "max_body_bytes": (1_024, 67_108_864),
     "max_results": (1, 10_000),
     "bulk_max_operations": (1, 10_000),

@@ -14,9 +14,10 @@ from connector.cli.call import Call, is_interactive
 from connector.cli.verb import Verb, to_day
 from connector.errors import ConfigError
 from connector.model import Hold
-from connector.reconcile.wording import counted, label_of, listed, who
+from connector.reconcile.wording import clean, counted, label_of, listed, who
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+OPEN = 4
 
 
 def asked_reason(text: str) -> Callable[[Function], Function]:
@@ -188,12 +189,20 @@ def unlink(call: Call, account: str) -> None:
 @click.argument("person_or_number", metavar="PERSON_OR_NUMBER")
 @asked_reason("Why it is given up; it stays in the journal.")
 @click.pass_obj
-def abandon(call: Call, person_or_number: str, reason: str) -> None:
-    """Give up what is still open for a person or a revocation number. What is closed already stays closed."""
+def abandon(call: Call, person_or_number: str, reason: str) -> int:
+    """Give up what is still open for a person or a revocation number. What is closed already stays closed.
+
+    What people were asked to do by hand is taken off their list first; where that fails the leg stays open (exit 4).
+    """
     with call.connector() as connector:
-        legs = connector.abandon(person_or_number, reason)
+        done = connector.abandon(person_or_number, reason)
+    targets = listed(list(dict.fromkeys(clean(leg.planned.target) for leg in done.left)))
+    asked = f"{counted(len(done.left), 'leg')} of {targets} stay open: the worklist cannot be changed just now."
     call.said(
-        f"{counted(legs, 'open leg')} called off: {reason}",
+        f"{counted(done.called_off, 'open leg')} called off: {reason}",
+        *([asked, "Close it in the spreadsheet and type the same again."] if done.left else []),
         "If the rules still ask for it, the next plan has it again: connector plan",
-        legs=legs,
+        legs=done.called_off,
+        left=len(done.left),
     )
+    return OPEN if done.left else 0

@@ -71,11 +71,13 @@ def _shown(call: Call, connector: Connector, order: Order) -> int:
     parts.append(f"  {listed(human.contact_types) or 'nobody is their child'}{of}")
     for record in human.records:
         row = order.row_of(record.key)
-        nothing: Parts = ["", heading(record.label), "  Nothing of this record lives: it is blocked all the same."]
+        blocked = "it is blocked all the same" if record.person_id else "there is no person to block"
+        nothing: Parts = ["", heading(record.label), f"  Nothing of this record lives: {blocked}."]
         parts += row_parts(row) if row else nothing
     hours = connector.config.authority.countersign_hours
     roles = listed(connector.config.authority.roles, "or")
-    parts += ["", f"All of it starts at once, with a block. {roles} countersigns within {counted(hours, 'hour')}."]
+    block = "with a block" if order.blocks else "without a block, for there is no person to put it on"
+    parts += ["", f"All of it starts at once, {block}. {roles} countersigns within {counted(hours, 'hour')}."]
     document = {
         "dry_run": True,
         "records": [plain(r) for r in human.records],

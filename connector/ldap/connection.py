@@ -6,7 +6,7 @@ by itself. There is no option for any of these.
 
 import re
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -27,9 +27,10 @@ from ldap3.core.exceptions import LDAPBindError, LDAPException
 
 from connector.errors import ConfigError, ConnectorError, SourceError, TargetUnreachable
 from connector.interfaces import Secret, Site
-from connector.ldap.modify import Change, Result, send_modify
+from connector.ldap.modify import Change, Result, send_modifies
 from connector.ldap.reader import ConnectionLost, RawEntry, SearchRefused, read_pages
 from connector.ldap.scope import ScopeSettings
+from connector.ldap.write import AddEntry, ModifyEntry, send
 
 NO_SUCH_OBJECT = 32
 
@@ -143,7 +144,7 @@ class DirectoryConnection:
         if connection is not None:
             _close(connection)
 
-    def entries(self, base: str, query: str, attributes: Sequence[str]) -> Iterator[RawEntry]:
+    def entries(self, base: str, query: str | bytes, attributes: Sequence[str]) -> Iterator[RawEntry]:
         """Yield all entries below `base`. Raises ConnectionLost (the connection is dropped then) or SearchRefused."""
         complete = False
         try:
@@ -182,15 +183,22 @@ class DirectoryConnection:
         raw = entry[1] if entry else {}
         return {name.lower(): [v.decode("utf-8", "replace") for v in raw.get(name.lower(), ())] for name in wanted}
 
-    def modify(self, change: Change) -> Result:
-        """Send one modify. Raises ConnectionLost where no answer came; the connection is dropped then."""
+    def modify(self, changes: Sequence[Change]) -> list[Result]:
+        """Send a few modifies together. Raises ConnectionLost where an answer is missing; it is dropped then."""
+        return self._asked(lambda connection: send_modifies(connection, changes))
+
+    def write(self, request: AddEntry | ModifyEntry) -> Result:
+        """Send one write. Raises ConnectionLost where no answer came; the connection is dropped then."""
+        return self._asked(lambda connection: [send(connection, request)])[0]
+
+    def _asked(self, ask: Callable[[Any], list[Result]]) -> list[Result]:
         connection = self._connection()
         try:
-            result = send_modify(connection, change)
+            results = ask(connection)
         except ConnectionLost:
             self.drop()
             raise
-        return replace(result, message=words(result.message))
+        return [replace(result, message=words(result.message)) if result.message else result for result in results]
 
     def _connection(self) -> Any:
         if self._open is None:

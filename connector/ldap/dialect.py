@@ -7,6 +7,8 @@ import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 
+from connector.ldap.search import equals
+
 
 class Dialect(StrEnum):
     """Which directory this is."""
@@ -113,9 +115,9 @@ def guid_text(dialect: Dialect, raw: bytes) -> str:
     return str(uuid.UUID(raw.decode("ascii")))  # RFC 4530 2.1
 
 
-def guid_filter(dialect: Dialect, guid: str) -> str:
+def guid_filter(dialect: Dialect, guid: str) -> bytes:
     """Give the filter that finds one entry by GUID. Raises ValueError where the text is no GUID."""
     value = uuid.UUID(guid)
     if dialect is Dialect.AD:
-        return "(objectGUID=" + "".join(f"\\{byte:02x}" for byte in value.bytes_le) + ")"  # RFC 4515 3
-    return f"(entryUUID={value})"
+        return equals("objectGUID", value.bytes_le)
+    return equals("entryUUID", str(value).encode("ascii"))

@@ -12,10 +12,12 @@ from connector.errors import SourceError
 from connector.interfaces import Site
 from connector.ldap.connection import DirectoryConnection, LdapSettings, words
 from connector.ldap.examine import examine
+from connector.ldap.provision import Provisioning
 from connector.ldap.reader import ConnectionLost, SearchRefused
 from connector.ldap.view import AccountView, Found
 from connector.ldap.writer import Writer
 from connector.model import Account, AccountsReading, CloseAccount, Finding, OpenAccount, Outcome, Provenance
+from connector.provisioning import AccountAttributes, ChangeAccount, GroupMembership, NewAccount
 
 
 class LdapDirectory:
@@ -29,6 +31,7 @@ class LdapDirectory:
         self._connection = DirectoryConnection(name, settings, site)
         self._view = AccountView(name, settings, self._connection)
         self._writer = Writer(settings.vocabulary, self._view, self._connection)
+        self._provisioning = Provisioning(name, settings, self._view, self._connection)
 
     def read_all(self) -> AccountsReading:
         """Read every person's account below the base.
@@ -58,6 +61,31 @@ class LdapDirectory:
     def open(self, batch: Sequence[OpenAccount]) -> tuple[Outcome, ...]:
         """Give accounts back the state they had, each only if it still is as `now` says, each read back."""
         return self._writer.change(batch)
+
+    def create(self, batch: Sequence[NewAccount]) -> tuple[Outcome, ...]:
+        """Make accounts in the managed OUs, each only where nobody else has its name, each read back."""
+        return self._provisioning.create(batch)
+
+    def update(self, batch: Sequence[ChangeAccount]) -> tuple[Outcome, ...]:
+        """Give accounts other values, each only if it still is as planned, each read back."""
+        return self._provisioning.update(batch)
+
+    def group(self, batch: Sequence[GroupMembership]) -> tuple[Outcome, ...]:
+        """Let accounts join groups or leave them, each read back."""
+        return self._provisioning.group(batch)
+
+    def attributes(self, guids: Sequence[str], names: Sequence[str]) -> tuple[AccountAttributes, ...]:
+        """Read these attributes of these accounts; one that is gone is left out. Raises as `read_some` does."""
+        try:
+            return self._provisioning.attributes(guids, names)
+        except (ConnectionLost, SearchRefused):
+            self._connection.drop()
+        try:
+            return self._provisioning.attributes(guids, names)
+        except ConnectionLost as error:
+            raise self._broken_off(0, error) from error
+        except SearchRefused as error:
+            raise self._refused(error) from error
 
     def check(self) -> tuple[Finding, ...]:
         """Examine hosts, base, managed OUs, protection and rights without writing anything."""

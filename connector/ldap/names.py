@@ -28,6 +28,19 @@ def dn_key(text: str) -> DnKey:
     return (_rdn(first), *_parent_key(parent)) if parent is not None else (_rdn(first),)
 
 
+def own_name(text: str) -> tuple[str, str]:
+    """Give attribute and value of an entry's own name, as they are written in the entry itself.
+
+    Raises ValueError where the text is no DN, or its own name is made of several attributes.
+    """
+    dn_key(text)
+    first, _ = _split_first(text.lstrip())
+    if len(list(filter(None, _PLUS.findall(first)))) != 1:
+        raise ValueError("its own name has several parts")
+    name, _, value = first.partition("=")
+    return name.strip(), _ESCAPED.sub(_unescape, value.lstrip(" ").encode()).decode("utf-8")
+
+
 def is_below(key: DnKey, ancestor: DnKey) -> bool:
     """Say whether an entry lies anywhere below another; nothing is below itself."""
     return len(key) > len(ancestor) and key[len(key) - len(ancestor) :] == ancestor

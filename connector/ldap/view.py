@@ -1,6 +1,6 @@
 """A directory's entries seen as accounts: who is in it, who is managed, who is protected, all from the server, all now.
 
-Must never answer from memory: protection is read anew for every reading and before every write.
+Must never answer from memory: protection is read anew for every reading and before every batch of writes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,10 @@ from connector.ldap.entry import Lens, to_account
 from connector.ldap.names import dn_key, is_at_or_below
 from connector.ldap.protection import Group, Protection, member_keys, roots, to_group, with_nested
 from connector.ldap.scope import ScopeSettings
+from connector.ldap.search import all_of, any_of, filter_of
 from connector.model import Account
 
-_BATCH = 50
+_BATCH = 100  # a server compares every entry it finds with every part of such a filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,18 @@ class AccountView:
         for dn, raw in self._connection.entries(self._settings.base, self._words.person_filter, self._words.attributes):
             yield to_account(dn, raw, lens)
 
-    def find(self, guids: Sequence[str]) -> dict[str, Found]:
-        """Read these accounts again, wherever in the directory they are by now."""
+    def find(self, guids: Sequence[str], lens: Lens | None = None) -> dict[str, Found]:
+        """Read these accounts again, wherever in the directory they are by now.
+
+        Who is protected is read anew, but where a `lens` is given: that of the writes which are read back.
+        """
         filters = [query for guid in dict.fromkeys(guids) if (query := self._by_guid(guid))]
         if not filters:
             return {}
-        lens, context = self.lens(), self.context()
+        lens, context = lens or self.lens(), self.context()
         found = {}
         for start in range(0, len(filters), _BATCH):
-            query = f"(&{self._words.person_filter}(|{''.join(filters[start : start + _BATCH])}))"
+            query = all_of(filter_of(self._words.person_filter), any_of(filters[start : start + _BATCH]))
             for dn, raw in self._connection.entries(context, query, self._words.attributes):
                 account = to_account(dn, raw, lens)
                 version = next(iter(raw.get("entrycsn", ())), b"").decode("utf-8", "replace")
@@ -105,8 +109,8 @@ class AccountView:
             if not ranges or ranges[0].endswith("-*") or len(values) == start:
                 return values
 
-    def _by_guid(self, guid: str) -> str:
+    def _by_guid(self, guid: str) -> bytes:
         try:
             return guid_filter(self._words.dialect, guid)
         except ValueError:
-            return ""  # what is no GUID names no account
+            return b""  # what is no GUID names no account

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from connector.errors import ConnectorError
 from connector.ldap.connection import DirectoryConnection
 from connector.ldap.dialect import Dialect, Vocabulary
+from connector.ldap.entry import Lens
 from connector.ldap.modify import Change, Result
 from connector.ldap.reader import ConnectionLost, SearchRefused
 from connector.ldap.verdict import Write, judge, lost_race, prove
@@ -26,10 +27,14 @@ _TRY_LATER = {51, 52}
 
 @dataclass(slots=True)
 class _Batch:
-    """How far a batch has come. `sent` has gone out, `answered` was taken by the server, `raced` was not."""
+    """How far a batch has come. `writes` are to go out, each on the entry's version; `sent` may have gone out.
+
+    `answered` was taken by the server, `raced` was not.
+    """
 
     items: Sequence[Item]
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    writes: dict[int, tuple[Write, str]] = field(default_factory=dict)
     sent: dict[int, Write] = field(default_factory=dict)
     answered: set[int] = field(default_factory=set)
     raced: set[int] = field(default_factory=set)
@@ -39,7 +44,13 @@ class _Batch:
 
 
 class Writer:
-    """Drives a batch of changes through one connection."""
+    """Drives a batch of changes through one connection. `window` is how many modifies are under way at once.
+
+    More than a few bring nothing: a server writes one after another. All that are under way when a connection breaks
+    may have arrived; each is conditional, and is read again before anything else.
+    """
+
+    window = 16
 
     def __init__(self, words: Vocabulary, view: AccountView, connection: DirectoryConnection) -> None:
         self._words = words
@@ -65,17 +76,21 @@ class Writer:
 
     def _round(self, batch: _Batch) -> None:
         waiting = batch.open_items()
-        found = self._find(batch, waiting)
-        for index in waiting:
-            if not self._settle(batch, index, found):
-                self._write(batch, index, found)
+        if not waiting:
+            return
+        lens = self._view.lens()
+        found = self._find(batch, waiting, lens)
+        judged = [index for index in waiting if not self._settle(batch, index, found)]
+        writes = [index for index in judged if self._judge(batch, index, found)]
+        for start in range(0, len(writes), self.window):
+            self._write(batch, writes[start : start + self.window])
         unproven = [index for index in batch.open_items() if index in batch.sent]
-        found = self._find(batch, unproven)
+        found = self._find(batch, unproven, lens)
         for index in unproven:
             self._settle(batch, index, found)
 
-    def _find(self, batch: _Batch, indexes: Sequence[int]) -> dict[str, Found]:
-        return self._view.find([_planned(batch.items[index]).guid for index in indexes])
+    def _find(self, batch: _Batch, indexes: Sequence[int], lens: Lens) -> dict[str, Found]:
+        return self._view.find([_planned(batch.items[index]).guid for index in indexes], lens)
 
     def _settle(self, batch: _Batch, index: int, found: dict[str, Found]) -> bool:
         """Give the outcome of what was sent, from what was read since. False: it must be judged (again)."""
@@ -93,31 +108,37 @@ class Writer:
             batch.outcomes[index] = prove(item, write, account)
         return True
 
-    def _write(self, batch: _Batch, index: int, found: dict[str, Found]) -> None:
+    def _judge(self, batch: _Batch, index: int, found: dict[str, Found]) -> bool:
+        """Give the outcome of what is not to be written. True: it is."""
         item = batch.items[index]
         now = found.get(_planned(item).guid)
         verdict = judge(item, now.account if now else None, self._words.dialect)
         if isinstance(verdict, Outcome):
             batch.outcomes[index] = verdict
-            return
-        batch.sent[index] = verdict  # before the sending: what may have gone out is never forgotten
-        result = self._send(verdict, now.version if now else "")
-        if result.code == 0:
-            batch.answered.add(index)
-        elif result.code in _CHANGED_MEANWHILE:
-            batch.raced.add(index)
-        else:
-            batch.outcomes[index] = _refused(verdict, result)
+            return False
+        batch.writes[index] = (verdict, now.version if now else "")
+        return True
 
-    def _send(self, write: Write, version: str) -> Result:
+    def _write(self, batch: _Batch, indexes: Sequence[int]) -> None:
+        for index in indexes:  # before the sending: what may have gone out is never forgotten
+            batch.sent[index] = batch.writes[index][0]
+        results = self._connection.modify([self._change(*batch.writes[index]) for index in indexes])
+        for index, result in zip(indexes, results, strict=True):
+            if result.code == 0:
+                batch.answered.add(index)
+            elif result.code in _CHANGED_MEANWHILE:
+                batch.raced.add(index)
+            else:
+                batch.outcomes[index] = _refused(batch.sent[index], result)
+
+    def _change(self, write: Write, version: str) -> Change:
         account, state = write.before, self._words.state
         if self._words.dialect is Dialect.AD:
             # MS-ADTS 3.1.1.3.1.2.4: named by GUID, a renamed or moved entry is still the one that was judged.
-            return self._connection.modify(Change(f"<GUID={account.guid}>", state, account.state, write.new))
+            return Change(f"<GUID={account.guid}>", state, account.state, write.new)
         # RFC 4528: the whole entry must still be as it was read; an entry of the same name has another CSN. Where we
         # may not read the CSN nothing matches, and nothing is written.
-        unchanged = ("entryCSN", version)
-        return self._connection.modify(Change(account.dn, state, account.state, write.new, unchanged))
+        return Change(account.dn, state, account.state, write.new, ("entryCSN", version))
 
 
 def _planned(item: Item) -> Account:

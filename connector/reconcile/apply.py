@@ -32,7 +32,7 @@ from connector.reconcile.reading import Progress, Targets, silent
 from connector.reconcile.resume import Resumption
 from connector.reconcile.sending import send_changes, send_to_directory, send_to_portal
 from connector.reconcile.sweeping import Sweeping
-from connector.reconcile.withdrawing import withdrawn
+from connector.reconcile.withdrawing import withdrawn, withdrawn_changes
 
 T = TypeVar("T")
 
@@ -306,10 +306,11 @@ class Applier:
         return tuple(still_open)
 
     def call_off_changes(self, changes: Sequence[tuple[OpenChange, str]]) -> None:
-        """Call membership changes off, each with why."""
+        """Call membership changes off, each with why. What people were asked to do by hand is taken back first."""
         for batch in self._parts(changes):
             with self.holding.over(one.change.person_id for one, _ in batch) as ours:
-                off = [(one, Outcome(LegState.CALLED_OFF, why)) for one, why in batch if one.change.person_id in ours]
+                mine = withdrawn_changes(self.targets, [pair for pair in batch if pair[0].change.person_id in ours])
+                off = [(one, Outcome(LegState.CALLED_OFF, why)) for one, why in mine]
                 self.journal.record_changes(off, self.run, self.holding.claims)
 
     def _change_batch(self, portal: str, kind: ChangeKind, batch: Sequence[OpenChange]) -> list[OpenChange]:

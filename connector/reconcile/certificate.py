@@ -270,7 +270,9 @@ def _effective_by(made: Certificate) -> str:
 def _effective(made: Certificate) -> str:
     if made.interrupted and (made.open or not made.doors):
         return "not known: it is going, or was interrupted. To finish it: type it again, or connector resume"
-    return "not yet: see what is open" if made.open else "now"
+    if made.open:
+        return "not yet: see what is open"
+    return "now, but for what is NOT closed by this" if made.left else "now"
 
 
 def door_words(door: Door) -> str:
@@ -319,6 +321,6 @@ def _html(made: Certificate) -> Iterable[str]:
 
 
 def _html_door(door: Door) -> str:
-    warns = ' class="warns"' if door.is_open else ""
+    warns = ' class="warns"' if door.is_open or door.state is LegState.CALLED_OFF else ""
     who = f'<td class="who"><bdi>{safe(door.record)}</bdi></td>'
     return f'<tr{warns}>{who}<td class="what">{safe(door.what)}</td><td>{safe(door_words(door))}</td></tr>'

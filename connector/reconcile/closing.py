@@ -16,7 +16,7 @@ from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import Claim, OpenLeg
 from connector.reconcile.plan_values import Revocation
 from connector.reconcile.reading import Progress, Targets, silent
-from connector.reconcile.resume import decide_again
+from connector.reconcile.resume import decide_again, read_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,10 @@ class Closer:
         applier = Applier(self.journal, self.targets, None, self.pace, self.progress, self.sleep, self.reached, claims)
         earlier = [leg for key in sorted(keys) for leg in self.journal.open_legs(key=key)]
         new = self._intended(rows, claims)
-        planned = {_address(leg) for leg in new}
-        anew = [leg for leg in earlier if leg.planned.unread and _address(leg) in planned]
-        applier.call_off([(leg, "can be read again: asked for anew") for leg in anew])
-        once_more = decide_again([leg for leg in earlier if leg not in anew], decisions)
+        over = read_again(earlier, decisions, {row.key for row in rows})
+        applier.call_off(over, asked_anew=True)
+        gone = {leg.leg_id for leg, _ in over}
+        once_more = decide_again([leg for leg in earlier if leg.leg_id not in gone], decisions)
         applier.call_off(once_more.call_off)
         applier.drive((*new, *once_more.drive), once_more.older_only)
 
@@ -81,6 +81,3 @@ class Closer:
             raise
         self.journal.release_claims(claims)
 
-
-def _address(leg: OpenLeg) -> tuple[str, str, str, str]:
-    return leg.key, leg.planned.kind, leg.planned.target, leg.planned.subject

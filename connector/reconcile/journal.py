@@ -155,6 +155,7 @@ class Journal:
     def _bind_effects(self, claims: Claims, legs: Legs, changes: Changes) -> None:
         self.claim = claims.take
         self.claim_many = claims.take_many
+        self.succeed = claims.succeed
         self.extend = claims.extend
         self.extend_many = claims.extend_many
         self.claim_for = claims.take_for

@@ -54,6 +54,12 @@ _OURS = and_(
 _COUNT_OURS = select(func.count()).select_from(tables.claims).where(_OURS)
 _END_OURS = update(tables.claims).where(_OURS).values(expires_at=bindparam("a_end"))
 
+_END_ALL_OF = (
+    update(tables.claims)
+    .where(tables.claims.c.owner == bindparam("an_owner"), tables.claims.c.expires_at > bindparam("a_now"))
+    .values(expires_at=bindparam("a_now"))
+)
+
 URGENT = "urgent:"
 """How the key of a mark begins: somebody waits for this identity, and goes ahead of every run."""
 
@@ -106,6 +112,20 @@ class Claims:
                 writing, [key for key, mark in _rows(writing, marks).items() if mark.owner == owner], writing.now
             )
             return _take(writing, keys, owner, end)
+
+    def succeed(self, key: str, owner: str, ttl_seconds: float) -> Claim:
+        """Claim one key, and end every claim of whoever held it before: that holder is gone, its work is ours.
+
+        Raises RunInProgress where that holder's claim is still alive.
+        """
+        with self._store.writing() as writing:
+            held = _rows(writing, [key]).get(key)
+            taken = _take(writing, [key], owner, writing.now + timedelta(seconds=ttl_seconds))
+            if not taken:
+                raise _busy(key)
+            if held is not None and held.owner != owner:
+                writing.conn.execute(_END_ALL_OF, {"an_owner": held.owner, "a_now": writing.now})
+            return taken[0]
 
     def extend(self, claim: Claim, ttl_seconds: float) -> Claim:
         """Extend one claim. Raises RunInProgress where it has ended or been taken over."""

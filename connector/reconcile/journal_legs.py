@@ -4,7 +4,7 @@ One transaction holds all legs of a batch. A final state is never overwritten. A
 in which its last leg becomes final. What a leg called off or replaced keeps is its history.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -175,16 +175,29 @@ class Legs:
         with self._store.reading() as conn:
             return tuple(open_leg(row) for row in conn.execute(query))
 
-    def abandon(self, which: int | str, operator: str, reason: str) -> int:
+    def abandon(
+        self,
+        which: int | str,
+        operator: str,
+        reason: str,
+        *,
+        claims: Sequence[Claim] = (),
+        but: Collection[int] = (),
+    ) -> int:
         """Call off the open legs of a revocation (by number) or an identity (by key or person); give how many.
 
-        Raises UnknownPerson where nothing is open, RunInProgress where somebody is driving it just now.
+        `but` are legs that stay open, by number. Raises UnknownPerson where nothing is open, RunInProgress where
+        somebody else is driving it just now.
         """
         with self._store.writing() as writing:
             found = [open_leg(row) for row in writing.conn.execute(LEG_JOIN.where(_open_of(which)))]
             if not found:
                 raise UnknownPerson(f"Nothing is open for {which}.", "See what is: connector resume --dry-run")
-            require_unclaimed(writing, {leg.key for leg in found})
+            if claims:
+                fence(writing, None, claims, {leg.key for leg in found})
+            else:
+                require_unclaimed(writing, {leg.key for leg in found})
+            found = [leg for leg in found if leg.leg_id not in but]
             call_off(writing, found, operator, f"abandoned by {operator}: {reason}")
         return len(found)
 

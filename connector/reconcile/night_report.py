@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from connector.errors import ConnectorError
+from connector.reconcile import refusals
 from connector.reconcile.decide import Decisions
 from connector.reconcile.guard import standing_objections
 from connector.reconcile.journal import Journal
@@ -53,7 +54,11 @@ class Reporting:
         legs = tuple(leg for revocation in closed for leg in leg_lines(revocation))
         outcomes = Outcomes(legs, added, self._stopped(run, plan))
         facts, known = self._facts(run), self._known(run)
-        return report(facts, plan, outcomes, decisions, self._history(), known_holds=known, authority=authority)
+        refused = refusals.lines(self.journal) if whole_night else ()
+        return report(
+            facts, plan, outcomes, decisions, self._history(),
+            known_holds=known, authority=authority, refused=refused,
+        )  # fmt: skip
 
     def _runs(self) -> list[PastRun]:
         return [r for r in self.journal.runs(_LOOKED_AT) if r.kind in _RUNS]

@@ -8,14 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connector.errors import NotAllowed, UnknownPerson
+from connector.model import Account, LegKind, Reason
 from connector.policy import Limits, PortalRules, Rules
 from connector.reconcile.authority import Record
 from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decisions
+from connector.reconcile.doors import Scene
 from connector.reconcile.find_person import Found, find
 from connector.reconcile.judge import Address, Judgement, Past, judge
 from connector.reconcile.memory import Block
-from connector.reconcile.plan_values import Revocation
+from connector.reconcile.plan import digest_of
+from connector.reconcile.plan_values import PlannedLeg, Revocation
 from connector.reconcile.text import fold
 from connector.reconcile.wording import clean, label_of, listed, who
 
@@ -119,3 +122,58 @@ def rows_of(judgement: Judgement, human: Meant) -> tuple[Revocation, ...]:
     """Give the rows of one human's records, in the order of the records."""
     found = {row.key: row for row in judgement.plan.revocations}
     return tuple(found[i.key] for i in human.identities if i.key in found)
+
+
+# --- what stays -------------------------------------------------------------------------------------------------------
+
+
+def rows_with_what_stays(judgement: Judgement, human: Meant) -> tuple[Revocation, ...]:
+    """Give the rows, each also with what lives of that record and is not closed from here, as withheld legs.
+
+    A certificate that left it out would say of somebody that they are out while a door of theirs stands open.
+    """
+    found = {row.key: row for row in rows_of(judgement, human)}
+    made = (_with_what_stays(identity, found.get(identity.key), judgement) for identity in human.identities)
+    return tuple(row for row in made if row is not None)
+
+
+def _with_what_stays(identity: Identity, row: Revocation | None, judgement: Judgement) -> Revocation | None:
+    mine = row.legs if row is not None else ()
+    staying = tuple(_staying(identity, mine, judgement.decisions.scene))
+    if not staying:
+        return row
+    if row is not None:
+        return replace(row, legs=(*mine, *staying))
+    named = who(identity)
+    reasons = (Reason.BLOCKED, Reason.REQUESTED) if identity.person_id else ()
+    basis = digest_of([identity.key, [[leg.kind, leg.target, leg.subject] for leg in staying]])
+    return Revocation(
+        identity.key, identity.person_id, named.code, named.name, named.username, reasons, (), staying, (), basis,
+        urgent=True,
+    )  # fmt: skip
+
+
+def _staying(identity: Identity, legs: Sequence[PlannedLeg], scene: Scene) -> Iterable[PlannedLeg]:
+    meant = {(leg.kind, leg.target, leg.subject) for leg in legs}
+    for account in (linked.account for linked in identity.accounts):
+        if account.enabled and (LegKind.DIRECTORY, account.directory, account.guid) not in meant:
+            yield PlannedLeg(LegKind.DIRECTORY, account.directory, account.guid, account, withheld=_why_left(account))
+    for member in identity.members:
+        lives = member.enabled or member.credential_lives
+        if lives and (LegKind.CREDENTIAL, member.portal, member.person_id) not in meant:
+            how = f"connector membership disable {member.portal} {who(identity).typed}"
+            why = f"{member.portal} is not governed, its members are disabled by name: {how} --apply"
+            clear, disable = member.credential_lives, member.enabled
+            credential = LegKind.CREDENTIAL, member.portal, member.person_id, member, clear
+            yield PlannedLeg(*credential, disable_member=disable, withheld=why)
+    elsewhere = ((s.store, s.user, s.portal) for s in identity.sessions if s.portal not in scene.governed_names)
+    for store, user, portal in dict.fromkeys(elsewhere):
+        swept = (leg for leg in legs if (leg.kind, leg.target, leg.subject) == (LegKind.SESSIONS, store, user))
+        if not any(not leg.portals or portal in leg.portals for leg in swept):
+            yield PlannedLeg(LegKind.SESSIONS, store, user, portals=(portal,), withheld=f"{portal} is not governed")
+
+
+def _why_left(account: Account) -> str:
+    if not account.managed:
+        return f"outside the managed OUs, where nothing is written; disable it by hand: {clean(account.dn)}"
+    return "an entitled person claims it"

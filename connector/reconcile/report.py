@@ -129,16 +129,22 @@ def report(
     known_holds: HeldKeys = frozenset(),
     discreet: bool = False,
     authority: Sequence[ReportLine] = (),
+    refused: Sequence[ReportLine] = (),
 ) -> Report:
     """Make the report. `known_holds` are those of the report before (`holds_of` its plan).
 
-    `authority` is what an authority role has to say a word on; it comes first.
+    `authority` is what an authority role has to say a word on; it comes first. `refused` is what identity providers
+    were not allowed.
     """
     view = _View(run, plan, outcomes, known_holds, discreet, _by_key(outcomes.legs))
-    sections = (ReportSection("authority", "For the authority", tuple(authority)), *_sections(view, decisions))
+    sections = (
+        ReportSection("authority", "For the authority", tuple(authority)),
+        ReportSection("providers", "Identity providers", tuple(refused)),
+        *_sections(view, decisions),
+    )
     open_people = _people(leg for leg in outcomes.legs if is_open(leg))
     closed_people = _people(leg for leg in outcomes.legs if leg.state in CLOSED) - open_people
-    need = _need_you(view) + len(authority)
+    need = _need_you(view) + len(authority) + len(refused)
     subject = (
         f"{need:,} {'needs' if need == 1 else 'need'} you, {len(closed_people):,} closed, "
         f"{len(open_people):,} open ({clean(run.school)})"

@@ -16,6 +16,8 @@ from connector.reconcile.plan_values import Evidence, PlannedLeg, Revocation
 from connector.reconcile.snapshot import Snapshot
 from connector.reconcile.wording import clean, label_of, listed
 
+_OPENED = (LegState.CLOSED, LegState.ALREADY_CLOSED)
+
 SHOWS_WITHIN = timedelta(hours=1)
 """How long a portal may take to show a changed membership to somebody who is signed in; signing in anew shows it."""
 
@@ -79,12 +81,50 @@ def plan_restore(
 
 
 def _newest_of_each(closed: Iterable[StoredRevocation]) -> Iterable[StoredRevocation]:
-    """Give each identity's newest closing; they come newest first."""
-    seen: dict[str, StoredRevocation] = {}
+    """Give each identity's newest closing; they come newest first, restores among them.
+
+    What was closed in several revocations, one begun before the other was over, is one closing: a target that was down,
+    a second order. Where the newest closed no door, only sessions, the one before it counts.
+    """
+    of_each: dict[str, list[StoredRevocation]] = {}
     for revocation in closed:
-        if revocation.direction is Direction.CLOSE:
-            seen.setdefault(revocation.row.key, revocation)
-    return seen.values()
+        of_each.setdefault(revocation.row.key, []).append(revocation)
+    return [_as_one(parts) for mine in of_each.values() if (parts := _parts_of_newest(mine))]
+
+
+def _parts_of_newest(newest_first: Sequence[StoredRevocation]) -> list[StoredRevocation]:
+    """Give the revocations that are the newest closing, up to the last restore that opened anything."""
+    parts: list[StoredRevocation] = []
+    for revocation in newest_first:
+        if revocation.direction is Direction.OPEN:
+            if any(leg.state in _OPENED for leg in revocation.legs):
+                break
+        elif not any(map(_is_closed_door, (leg for part in parts for leg in part.legs))) or _overlap(
+            revocation, parts[-1]
+        ):
+            parts.append(revocation)
+        else:
+            break
+    return parts
+
+
+def _overlap(older: StoredRevocation, newer: StoredRevocation) -> bool:
+    return older.done_at is None or older.done_at >= newer.intended_at
+
+
+def _is_closed_door(leg: StoredLeg) -> bool:
+    return leg.state is LegState.CLOSED and leg.planned.kind is not LegKind.SESSIONS
+
+
+def _as_one(parts: Sequence[StoredRevocation]) -> StoredRevocation:
+    """Give one closing made of its revocations, of each door as it was closed last."""
+    doors: dict[tuple[str, ...], StoredLeg] = {}
+    for leg in (leg for part in parts for leg in part.legs if _is_closed_door(leg)):
+        native_id = leg.before.native_id if isinstance(leg.before, Member) else ""
+        doors.setdefault((leg.planned.kind, leg.planned.target, leg.planned.subject, native_id), leg)
+    newest = next((part for part in parts if any(map(_is_closed_door, part.legs))), parts[0])
+    reasons = tuple(dict.fromkeys(reason for part in parts for reason in part.row.reasons))
+    return replace(newest, row=replace(newest.row, reasons=reasons), legs=tuple(doors.values()))
 
 
 _TERMINATED = "was closed by an urgent termination: reopening takes a second operator (--second NAME)"
@@ -148,7 +188,7 @@ def _legs(revocation: StoredRevocation, now: _Now) -> tuple[tuple[PlannedLeg, ..
     legs: list[PlannedLeg] = []
     moved_on: list[str] = []
     for leg in revocation.legs:
-        if leg.state is not LegState.CLOSED or leg.planned.kind is LegKind.SESSIONS or leg.before is None:
+        if leg.before is None:
             continue
         if why := now.why_not(revocation, leg):
             moved_on.append(why)

@@ -18,7 +18,7 @@ from connector.reconcile.journal_values import AccountChange, ChangeKind
 from connector.reconcile.memory import Memory
 from connector.reconcile.provisioning import Wanted, account_changes, group_change
 from connector.reconcile.reading import Targets
-from connector.scim.values import values_of
+from connector.scim.account_values import values_of
 
 _GROUPED = (
     select(tables.changes.c.kind, tables.changes.c.after)

@@ -97,7 +97,7 @@ class Bulk:
             if refusal.status == _FORBIDDEN:
                 what = f"{one.method} {one.path}"
                 text = f"Refused: {what}. {refusal.detail}"
-                turn.writing.note("scim-refused", what, self.client.operator, text)
+                turn.writing.note(refusal.audited_as, what, self.client.operator, text)
             return Done(one, refusal=refusal)
 
     def _act(self, one: Operation, path: str, body: object) -> Act[Saved]:

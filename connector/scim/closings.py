@@ -77,11 +77,15 @@ def _guids(judgement: Judgement, memory: Memory, people: Collection[str]) -> Map
 
 @dataclass(frozen=True, slots=True)
 class Closings:
-    """Closes one batch. `owner` is the driver's, for claims; `now` is told each time something is on its way."""
+    """Closes one batch. `owner` is the driver's, for claims; `underway` is told each time something is on its way.
+
+    Of people in `unsure` nothing is called done: somebody may be letting them in at this moment.
+    """
 
     connector: Connector
     owner: str
     underway: Callable[[], None] = lambda: None
+    unsure: Collection[str] = ()
 
     def close(self, rows: Sequence[Row[Any]], seen: Seen, sourced: SourcedPeople) -> frozenset[str]:
         """Close the people of these rows; give those of whom nothing is left to try."""
@@ -91,16 +95,17 @@ class Closings:
         planned = {row.key: row for row in judgement.plan.revocations if row.key in people}
         for client, mine in _by_client(rows).items():
             keys = {row.person_id for row in mine}
-            self._drive([planned[key] for key in keys if key in planned], keys, f"scim:{client}")
+            rows_of = [planned[key] for key in keys if key in planned]
+            self._drive(rows_of, keys, f"scim:{client}", judgement)
         self._leave_portals([row for row in rows if row.portal and row.person_id not in planned], judgement)
         return self._finished(rows)
 
-    def _drive(self, planned: Sequence[Revocation], keys: Collection[str], operator: str) -> None:
+    def _drive(self, planned: Sequence[Revocation], keys: Collection[str], operator: str, judgement: Judgement) -> None:
         connector = self.connector
         pace = connector.setup.pace
         closer = Closer(connector.journal, connector.targets, pace, self.owner, operator, reached=connector.reached)
         self.underway()
-        closer.close(planned, sorted(keys))
+        closer.close(planned, sorted(keys), judgement.decisions)
 
     def _leave_portals(self, rows: Iterable[Row[Any]], judgement: Judgement) -> None:
         """Somebody still entitled left one portal: that membership is disabled, reversibly, and nothing else."""
@@ -121,6 +126,7 @@ class Closings:
         """Note of whom nothing is left to try, and give them."""
         journal = self.connector.journal
         waiting = {row.person_id for row in rows if any(map(_to_try, journal.open_legs(key=row.person_id)))}
+        waiting.update(self.unsure)
         done = [row for row in rows if row.person_id not in waiting]
         if done:
             with journal.store.writing() as writing:

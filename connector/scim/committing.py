@@ -4,16 +4,17 @@ Whoever comes while another commits is taken along by the next commit. Each act 
 alone, and nobody is told "done" before the commit returned. It starts no thread and holds no connection while idle.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Table, bindparam, func, select
+from sqlalchemy import Table, bindparam, delete, func, insert, select
 
-from connector.reconcile.journal_scim_tables import scim_counts, scim_groups, scim_users
+from connector.reconcile.journal_scim_tables import scim_counts, scim_emails, scim_groups, scim_users
 from connector.reconcile.journal_store import Store, Writing
+from connector.scim.prepared import Prepared
 
 T = TypeVar("T")
 
@@ -26,14 +27,20 @@ _AMOUNT = (
     .where(scim_counts.c.name == bindparam("of"))
     .values(amount=scim_counts.c.amount + bindparam("more"))
 )
+_MAIL = Prepared(insert(scim_emails))
+_UNMAIL = Prepared(delete(scim_emails).where(scim_emails.c.user_id == bindparam("of")))
 
 
 @dataclass(slots=True)
 class Turn:
-    """One write transaction and what its acts have in common: how many rows were added, and the next position."""
+    """One write transaction and what its acts have in common: it is written once for all of them.
+
+    `grown` is how many rows a table has more; `mails` the new e-mail addresses of Users, and whether a User is new.
+    """
 
     writing: Writing
     grown: dict[str, int] = field(default_factory=dict)
+    mails: dict[str, tuple[Collection[str], bool]] = field(default_factory=dict)
     _positions: dict[str, int] = field(default_factory=dict)
 
     def position(self, table: Table) -> int:
@@ -51,20 +58,24 @@ class Turn:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Undo what is done inside when it fails, and only that."""
-        notes, grown = len(self.writing.notes), dict(self.grown)
+        notes, grown, mails = len(self.writing.notes), dict(self.grown), dict(self.mails)
         try:
             with self.writing.conn.begin_nested():
                 yield
         except BaseException:
             del self.writing.notes[notes:]
-            self.grown = grown
+            self.grown, self.mails = grown, mails
             raise
 
     def settle(self) -> None:
-        """Write the counts, once for all acts."""
+        """Write the counts and addresses, once for all acts."""
+        conn = self.writing.conn
+        _UNMAIL.write_many(conn, [{"of": one} for one, (_, is_new) in self.mails.items() if not is_new])
+        mails = [(one, key) for one, (keys, _) in self.mails.items() for key in sorted(keys)]
+        _MAIL.write_many(conn, [{"user_id": one, "value_key": key} for one, key in mails])
         for name, more in self.grown.items():
-            if more and not self.writing.conn.execute(_AMOUNT, {"of": name, "more": more}).rowcount:
-                self.writing.conn.execute(scim_counts.insert().values(name=name, amount=more))
+            if more and not conn.execute(_AMOUNT, {"of": name, "more": more}).rowcount:
+                conn.execute(scim_counts.insert().values(name=name, amount=more))
 
 
 @contextmanager
@@ -77,7 +88,10 @@ def turn(store: Store) -> Iterator[Turn]:
 
 
 Act = Callable[[Turn], T]
-"""What is done inside the transaction. It may raise ScimError: then nothing of it stands."""
+"""What is done inside the transaction. It may raise ScimError: then nothing of it stands.
+
+It may be done twice, where one that shared its first transaction failed: it keeps nothing from the first time.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -134,10 +148,12 @@ class Committer:
                 asked.woken.release()
 
     def _commit(self, batch: Sequence[_Asked[Any]]) -> None:
+        """Do a batch as one; where an act fails, undo all and do them again, each on its own."""
         try:
-            with turn(self._store) as shared:
-                for asked in batch:
-                    self._do(asked, shared, alone=len(batch) > 1)
+            try:
+                self._do(batch, alone=False)
+            except _ActFailed:
+                self._do(batch, alone=True)
         except BaseException as error:
             for asked in batch:
                 # Its own refusal is its answer; for the others nothing was stored.
@@ -145,12 +161,30 @@ class Committer:
             if not isinstance(error, Exception):
                 raise
 
-    def _do(self, asked: _Asked[Any], shared: Turn, *, alone: bool) -> None:
-        if not alone:
-            asked.result = asked.act(shared)
-            return
+    def _do(self, batch: Sequence[_Asked[Any]], *, alone: bool) -> None:
+        with turn(self._store) as shared:
+            for asked in batch:
+                if alone:
+                    self._do_alone(asked, shared)
+                elif len(batch) == 1:
+                    asked.result = asked.act(shared)
+                else:
+                    _do_together(asked, shared)
+
+    def _do_alone(self, asked: _Asked[Any], shared: Turn) -> None:
         try:
             with self._store.translated("written"), shared.alone():
                 asked.result = asked.act(shared)
         except Exception as error:  # noqa: BLE001 - it is raised again in the thread whose act this is
             asked.error = error
+
+
+class _ActFailed(Exception):  # noqa: N818 - named after what happened, as our errors are
+    """An act failed among others."""
+
+
+def _do_together(asked: _Asked[Any], shared: Turn) -> None:
+    try:
+        asked.result = asked.act(shared)
+    except Exception as error:
+        raise _ActFailed from error

@@ -6,12 +6,14 @@ closing never waits for another's.
 """
 
 import contextlib
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
@@ -26,6 +28,7 @@ from connector.errors import ConnectorError, RunInProgress
 from connector.log import configure
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.journal_scim_tables import scim_users
+from connector.reconcile.journal_values import Claim
 from connector.scim import user_store
 from connector.scim.closings import Closings, Seen, open_closings
 from connector.scim.gate import OPEN, UPDATE
@@ -38,8 +41,11 @@ LANES = 8
 """How many batches are on their way at once: each waits for its own sessions to settle."""
 
 STEP_SECONDS = 0.1
-RETRY_SECONDS = 20.0
 TELL_SECONDS = 1.0
+LEASE = "scim-driver"
+LEASE_SECONDS = 20.0
+"""How long after the last sign of life of a driver another one takes its place."""
+STAND_BY_SECONDS = 2.0
 REREAD_SECONDS = 30.0
 """How long after a reading that failed the school is read again."""
 
@@ -57,6 +63,8 @@ _NEWS = select(
 )
 _CLOSED_SINCE = select(tables.revocations.c.person_id).where(tables.revocations.c.person_id.is_not(None))
 
+_CLOSING, _OPENING = "close ", "open "
+
 _log = structlog.stdlib.get_logger("connector.scim.driver")
 
 
@@ -72,11 +80,12 @@ class News:
 
 @dataclass(slots=True)
 class Driver:
-    """One school's driver. `stop` ends it between two steps."""
+    """One school's driver. `stop` ends it between two steps, and so does the end of the process that started it."""
 
     path: Path
     stop: Event = field(default_factory=Event)
     clock: Callable[[], float] = time.monotonic
+    parent: int = field(default_factory=os.getppid)
     _connector: Connector = field(init=False)
     _telling: Telling = field(init=False)
     _owner: str = field(default_factory=lambda: uuid4().hex)
@@ -84,11 +93,13 @@ class Driver:
     _read_next: float = float("-inf")
     _read_after: int | None = None
     _tried: dict[str, float] = field(default_factory=dict)
-    _busy: dict[str, float] = field(default_factory=dict)
+    _busy: dict[str, str] = field(default_factory=dict)
     _told_at: float = float("-inf")
     _news: News | None = None
     _underway: list[Future[None]] = field(default_factory=list)
-    _closing: set[str] = field(default_factory=set)
+    _reading: Future[None] | None = None
+    _lease: Claim | None = None
+    _lease_checked: float = float("-inf")
     _lock: Lock = field(default_factory=Lock)
 
     def run(self) -> None:
@@ -96,39 +107,84 @@ class Driver:
         self._connector = Connector.open(self.path)
         config = self._connector.config
         self._telling = Telling(self._connector.journal, config.site.zone)
-        pool = ThreadPoolExecutor(LANES, thread_name_prefix="lane")
+        pool = ThreadPoolExecutor(LANES + 1, thread_name_prefix="lane")  # one more, for reading the school
         try:
-            while not self.stop.is_set():
-                self._step(pool)
-                self.stop.wait(STEP_SECONDS)
+            while not self.stop.is_set() and os.getppid() == self.parent:
+                if self._is_ours():
+                    self._step(pool)
+                self.stop.wait(STEP_SECONDS if self._lease else STAND_BY_SECONDS)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+            if self._lease is not None:
+                with contextlib.suppress(ConnectorError):  # it ends by itself
+                    self._connector.journal.release_claims([self._lease])
             self._connector.close()
+
+    def _is_ours(self) -> bool:
+        """Say whether this driver is the one that works: of several, on any machine, one holds the lease.
+
+        Whoever takes it over ends the claims of the one before: what that one left is gone on with at once.
+        """
+        journal, now = self._connector.journal, self.clock()
+        if self._lease is not None and now < self._lease_checked + LEASE_SECONDS / 4:
+            return True
+        try:
+            self._lease = (
+                journal.extend(self._lease, LEASE_SECONDS)
+                if self._lease
+                else journal.succeed(LEASE, self._owner, LEASE_SECONDS)
+            )
+        except ConnectorError as error:
+            if self._lease is not None:
+                _log.warning("scim-driver-stands-by", problem=str(error))
+            self._lease, self._owner = None, uuid4().hex
+            return False
+        self._lease_checked = now
+        return True
 
     # --- one step ---------------------------------------------------------------------------------------------------
 
     def _step(self, pool: ThreadPoolExecutor) -> None:
         """Look what there is to do, and begin it. An error is said and tried again: nobody else does this work."""
-        for what in (self._read, lambda: self._begin(pool), self._tell):
+        steps: tuple[Callable[[], None], ...] = (partial(self._read, pool), partial(self._begin, pool), self._tell)
+        for what in steps:
             try:
                 what()
             except ConnectorError as error:
                 _log.warning("scim-driver", problem=str(error))
                 self.stop.wait(TELL_SECONDS)
+            except Exception:  # noqa: BLE001 - a fault of ours: said, and everything else goes on
+                _log.exception("scim-driver")
+                self.stop.wait(TELL_SECONDS)
 
-    def _read(self) -> None:
-        """Read the school where the newest reading is too old, or a run has been accepted since."""
+    def _read(self, pool: ThreadPoolExecutor) -> None:
+        """Read the school where the newest reading is too old, or a run has been accepted since.
+
+        A large school takes minutes to read: it is read beside everything else.
+        """
         accepted, now = self._accepted(), self.clock()
+        if self._reading is not None and not self._reading.done():
+            return
         if now < self._read_next and accepted == self._read_after:
             return
         self._read_next, self._read_after = now + REREAD_SECONDS, accepted  # where it fails it is tried again then
-        judgement = self._connector.look()
-        self._read_next = now + 60.0 * self._settings.refresh_minutes
-        self._seen = Seen(judgement)
-        self._telling.statuses = sourced_statuses(judgement)
-        portals = [portal.name for portal in self._connector.config.portal_rules]
-        changed = Mirror(self._connector.journal.store, portals).write(judgement)
-        _log.info("scim-mirrored", users=changed)
+        self._reading = pool.submit(self._read_school)
+
+    def _read_school(self) -> None:
+        try:
+            with self._lane() as connector:
+                judgement = connector.look()
+                self._seen = Seen(judgement)
+                self._telling.statuses = sourced_statuses(judgement)
+                portals = [portal.name for portal in connector.config.portal_rules]
+                changed = Mirror(connector.journal.store, portals).write(judgement)
+        except ConnectorError as error:
+            _log.warning("scim-reading", problem=str(error))
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("scim-reading")
+        else:
+            self._read_next = self.clock() + 60.0 * self._settings.refresh_minutes
+            _log.info("scim-mirrored", users=changed)
 
     def _begin(self, pool: ThreadPoolExecutor) -> None:
         if self._seen is None:
@@ -136,26 +192,38 @@ class Driver:
         self._underway = [future for future in self._underway if not future.done()]
         if len(self._underway) >= LANES:
             return
-        closings = [row for row in open_closings(self._connector) if self._is_due(_closing(row))]
+        busy = self._underway_with(_CLOSING)
+        waiting = [row for row in open_closings(self._connector) if row.person_id not in busy]
+        closings = [row for row in waiting if self._is_due(_closing(row))]
         if closings:
-            self._start(pool, [_closing(row) for row in closings], lambda c, s: self._close(c, s, closings))
+            whats, opening = {_closing(row): row.person_id for row in closings}, self._underway_with(_OPENING)
+            self._start(pool, whats, lambda c, s: self._close(c, s, closings, opening))
         with self._connector.journal.store.reading() as conn:
             pending = conn.execute(_PENDING).all()
-        with self._lock:
-            closing = frozenset(self._closing)
+        # Nobody is opened while they are being closed: what is asked for last is done last.
+        closing = self._underway_with(_CLOSING)
         pending = [row for row in pending if self._is_due(_opening(row)) and row.person_id not in closing]
         if pending:
-            self._start(pool, [_opening(row) for row in pending], lambda c, s: self._open(c, s, pending))
+            whats = {_opening(row): row.person_id for row in pending}
+            self._start(pool, whats, lambda c, s: self._open(c, s, pending))
+
+    def _underway_with(self, kind: str) -> frozenset[str]:
+        """Give the people who are being closed, or opened, right now."""
+        with self._lock:
+            return frozenset(person_id for what, person_id in self._busy.items() if what.startswith(kind))
 
     def _is_due(self, what: str) -> bool:
-        return what not in self._busy and self.clock() - self._tried.get(what, float("-inf")) >= RETRY_SECONDS
+        since = self.clock() - self._tried.get(what, float("-inf"))
+        return what not in self._busy and since >= self._settings.retry_seconds
 
-    def _start(self, pool: ThreadPoolExecutor, whats: Collection[str], work: Callable[[Connector, Seen], None]) -> None:
+    def _start(
+        self, pool: ThreadPoolExecutor, whats: Mapping[str, str], work: Callable[[Connector, Seen], None]
+    ) -> None:
         seen = self._seen
         if seen is None:
             return
-        now = self.clock()
-        self._busy.update(dict.fromkeys(whats, now))
+        with self._lock:
+            self._busy.update(whats)
 
         def lane() -> None:
             try:
@@ -165,15 +233,17 @@ class Driver:
                 pass  # a run is going: it does the same work, and we look again
             except ConnectorError as error:
                 _log.warning("scim-lane", problem=str(error))
+            except Exception:  # noqa: BLE001 - a fault of ours: said, and tried again like everything else
+                _log.exception("scim-lane")
             finally:
                 self._leave(whats)
 
         self._underway.append(pool.submit(lane))
 
     def _leave(self, whats: Collection[str]) -> None:
-        ended = self.clock()
+        ended, retry = self.clock(), self._settings.retry_seconds
         with self._lock:
-            self._tried = {what: at for what, at in self._tried.items() if ended - at < RETRY_SECONDS}
+            self._tried = {what: at for what, at in self._tried.items() if ended - at < retry}
             self._tried.update(dict.fromkeys(whats, ended))
             for what in whats:
                 self._busy.pop(what, None)
@@ -187,20 +257,10 @@ class Driver:
         finally:
             connector.close()
 
-    def _close(self, connector: Connector, seen: Seen, rows: Sequence[Row[Any]]) -> None:
-        """Close a batch. Nobody in it is opened meanwhile: what is asked for last is done last."""
-        people = {row.person_id for row in rows}
-        with self._lock:
-            self._closing |= people
-        try:
-            self._close_now(connector, seen, rows)
-        finally:
-            with self._lock:
-                self._closing -= people
-
-    def _close_now(self, connector: Connector, seen: Seen, rows: Sequence[Row[Any]]) -> None:
+    def _close(self, connector: Connector, seen: Seen, rows: Sequence[Row[Any]], opening: Collection[str] = ()) -> None:
+        """Close a batch. Of whoever is just being opened nothing is called done: they are closed once more after it."""
         sourced = connector.journal.sourced(self._settings.roles)
-        done = Closings(connector, self._owner).close(rows, seen, sourced)
+        done = Closings(connector, self._owner, unsure=opening).close(rows, seen, sourced)
         telling = Telling(connector.journal, connector.config.site.zone, self._telling.statuses)
         users = [row.user_id for row in rows if row.user_id]
         telling.tell(users, {row.user_id: None for row in rows if row.person_id in done})
@@ -254,12 +314,12 @@ class Driver:
 
 
 def _closing(row: Row[Any]) -> str:
-    return f"close {row.id}"
+    return f"{_CLOSING}{row.id}"
 
 
 def _opening(row: Row[Any]) -> str:
     """What is asked for anew is tried at once, whenever the last try was."""
-    return f"open {row.id} {row.pending} {row.pending_since}"
+    return f"{_OPENING}{row.id} {row.pending} {row.pending_since}"
 
 
 def main(words: Sequence[str]) -> None:

@@ -17,7 +17,10 @@ class ScimError(Exception):
         scim_type: The keyword of RFC 7644 3.12 (or RFC 9865), empty where none is defined.
         detail: One or two sentences for whoever configures the client.
         headers: What goes with the answer, such as Retry-After.
+        audited_as: What the audit trail calls it, where it is audited at all.
     """
+
+    audited_as = "scim-refused"
 
     def __init__(self, status: int, scim_type: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)

@@ -6,6 +6,7 @@ blocked them. Deny by default. Source: DESIGN 5.
 """
 
 import hashlib
+from base64 import b32encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -20,11 +21,12 @@ from connector.reconcile.journal_scim_tables import scim_closings, scim_groups, 
 from connector.reconcile.journal_sourced import SOURCED
 from connector.reconcile.journal_store import Writing
 from connector.reconcile.memory import Block
-from connector.reconcile.text import fold
+from connector.reconcile.refusals import TOO_MANY
 from connector.scim.clients import Client
 from connector.scim.errors import ScimError, conflict, forbidden
 from connector.scim.people import ENTERPRISE, Known, code_key, correlate, is_blocked, known
 from connector.scim.seam import Adopted, Document, Ruling
+from connector.scim.search_document import index_key, same_name
 
 ADMIN = "admin"
 """What `source` says of people the admin system knows."""
@@ -32,6 +34,9 @@ ADMIN = "admin"
 CLOSE, OPEN, UPDATE = "close", "open", "update"
 
 _HOUR = timedelta(hours=1)
+_SOURCED = 11
+"""How much of a digest: with its prefix it is an employee id, of which Active Directory takes 16 characters."""
+
 _ENDED = "access-ended"
 """All a provider is told of a block or a court order."""
 
@@ -104,13 +109,15 @@ class Gate:
         for user in users:
             if group.portal:
                 self._refuse_outsider(writing, group.portal, user)
-            self._mark(writing, user, self._pending(OPEN if group.portal else UPDATE), active=bool(user.wanted))
+                self._mark(writing, user, self._pending(OPEN), active=bool(user.wanted))
+            else:
+                self._regrouped(writing, user)
 
     def left(self, writing: Writing, client: Client, group: Row[Any], users: Sequence[Row[Any]]) -> None:
         """Rule on Users that are in a Group no longer. Leaving the last portal closes everything."""
         for user in users:
             if not group.portal:
-                self._mark(writing, user, self._pending(UPDATE), active=bool(user.active))
+                self._regrouped(writing, user)
                 continue
             last = writing.conn.execute(_PORTALS_OF, {"user_id": user.id}).first() is None
             if last:
@@ -121,6 +128,11 @@ class Gate:
             else:
                 self._close(writing, client, user, portal=group.portal)
                 self._mark(writing, user, self._pending(CLOSE), active=bool(user.active))
+
+    def _regrouped(self, writing: Writing, user: Row[Any]) -> None:
+        """A Group that is no portal lets nobody in or out: what it may stand for follows, beside what is under way."""
+        pending = user.pending or (self._pending(UPDATE) if self.writes and user.wanted else "")
+        self._mark(writing, user, pending, active=bool(user.active))
 
     def _mark(
         self, writing: Writing, user: Row[Any], pending: str, *, active: bool, wanted: bool | None = None
@@ -135,8 +147,11 @@ class Gate:
 
     def _by_user_name(self, writing: Writing, document: Document) -> Known | None:
         """Give the person whose User the connector made has that name: it is the name of their account."""
-        there = writing.conn.execute(_NAMED, {"key": str(document.get("userName") or "").casefold()}).first()
-        return known(writing.conn, there.person_id) if there is not None and there.source == ADMIN else None
+        name = str(document.get("userName") or "")
+        there = writing.conn.execute(_NAMED, {"key": index_key(name)}).first()
+        if there is None or there.source != ADMIN or not same_name(there.user_name, name):
+            return None  # where only the key is the same the name is taken, and that is all
+        return known(writing.conn, there.person_id)
 
     # --- who is let in ----------------------------------------------------------------------------------------------
 
@@ -144,7 +159,7 @@ class Gate:
         """Take somebody whom the admin system does not have. The same user name is the same person again."""
         person_id = sourced_id(str(document.get("userName") or ""))
         if writing.conn.execute(_USER_OF, {"person_id": person_id}).first() is not None:
-            person_id = f"{person_id}-{uuid4().hex[:8]}"  # its first holder has another name by now
+            person_id = sourced_id(uuid4().hex)  # its first holder has another name by now
         wanted = bool(document.get("active", True))
         if wanted:
             self._refuse_blocked(writing, (person_id,))
@@ -265,6 +280,8 @@ class Leaver:
 class TooManyClosed(ScimError):  # noqa: N818 - named after what happened, as our errors are
     """More deactivations in an hour than this client is allowed: perhaps a mistake of many people's size."""
 
+    audited_as = TOO_MANY
+
     def __init__(self, client: Client, lately: int) -> None:
         detail = (
             f"{client.name} has deactivated {lately} people within an hour, and {client.per_hour} is its limit. "
@@ -278,4 +295,5 @@ class TooManyClosed(ScimError):  # noqa: N818 - named after what happened, as ou
 
 def sourced_id(user_name: str) -> str:
     """Give the person_id of somebody whom only a provider knows: the same user name is the same person."""
-    return f"scim:{hashlib.sha256(fold(user_name).encode()).hexdigest()[:24]}"
+    digest = b32encode(hashlib.sha256(index_key(user_name).encode()).digest()).decode().lower()
+    return f"scim:{digest[:_SOURCED]}"

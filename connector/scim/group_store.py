@@ -9,12 +9,11 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from connector.reconcile.journal_scim_tables import scim_groups
-from connector.reconcile.text import fold
 from connector.scim.committing import Turn
 from connector.scim.errors import conflict, not_found
 from connector.scim.prepared import Prepared
 from connector.scim.resources import rendered
-from connector.scim.search_document import group_columns
+from connector.scim.search_document import group_columns, index_key
 from connector.scim.searched import with_meta
 
 Document = Mapping[str, Any]
@@ -43,7 +42,7 @@ def find(turn: Turn, group_id: str) -> Row[Any]:
 
 def refuse_portal_name(turn: Turn, display_name: str, own_id: str = "") -> None:
     """Refuse another Group with a portal's name: a provider would take one for the other. Raises ScimError 409."""
-    row = turn.writing.conn.execute(_PORTAL, {"key": fold(display_name)}).first()
+    row = turn.writing.conn.execute(_PORTAL, {"key": index_key(display_name)}).first()
     if row is not None and row.id != own_id:
         raise conflict(f"{display_name} is a portal: Group {row.id}. Change its members; it is not created over SCIM.")
 

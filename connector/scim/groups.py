@@ -6,7 +6,6 @@ Members are never loaded to change one of them. A body that says nothing about m
 import json
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Row
 
@@ -15,6 +14,7 @@ from connector.scim.clients import Client
 from connector.scim.committing import Act, Turn
 from connector.scim.conditions import IfMatch
 from connector.scim.errors import forbidden, mutability
+from connector.scim.ids import new_id
 from connector.scim.member_changes import MemberChanges, member_changes
 from connector.scim.memberships import Members, refresh
 from connector.scim.patch import patched_group
@@ -39,7 +39,7 @@ class Groups:
         def act(turn: Turn) -> Saved:
             name = body.document["displayName"]
             group_store.refuse_portal_name(turn, name)
-            group_id = str(uuid4())
+            group_id = new_id()
             text = group_store.add(turn, group_id, body.document, client.name)
             members = self._members(turn, client, group_store.find(turn, group_id))
             came = members.add(body.members or ())

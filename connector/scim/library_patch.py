@@ -12,9 +12,9 @@ from scim2_models import Context, PatchOp, SCIMException, ScimPolicy
 
 from connector.scim.errors import ScimError, bad_request, invalid_value
 from connector.scim.mending import Step
-from connector.scim.models import ENTERPRISE_SCHEMA, USER_SCHEMA, User
+from connector.scim.models import USER_SCHEMA, User
 from connector.scim.operations import PATCH_SCHEMA, Op
-from connector.scim.shapes import ENTERPRISE, USER, fitted_parts
+from connector.scim.shapes import EXTENSIONS, USER, fitted_parts, read_only_part
 
 _STRICT: Final = ScimPolicy()
 _TOLERANT: Final = ScimPolicy(
@@ -22,7 +22,7 @@ _TOLERANT: Final = ScimPolicy(
     remove_value_as_filter=ScimPolicy.RemoveValue.apply,
     unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
 )
-_WRITABLE: Final = frozenset({*(a.name for a in USER.attributes if not a.read_only), ENTERPRISE_SCHEMA})
+_WRITABLE: Final = frozenset({*(a.name for a in USER.attributes if not a.read_only), *EXTENSIONS})
 _Patch: Final[Any] = PatchOp[User]
 _LONGEST_DETAIL: Final = 300
 
@@ -34,7 +34,7 @@ def by_library(document: Mapping[str, Any], steps: Sequence[Step], *, strict: bo
         ScimError: What the library refuses, in its own SCIM words.
     """
     policy = _STRICT if strict else _TOLERANT
-    writable = {name: value for name, value in document.items() if name in _WRITABLE}
+    writable = {name: _writable(name, value) for name, value in document.items() if name in _WRITABLE}
     try:
         user = User.model_validate({"schemas": [USER_SCHEMA], **writable}, scim_policy=policy)
         body = {"schemas": [PATCH_SCHEMA], "Operations": [_operation(step) for step in steps]}
@@ -59,12 +59,23 @@ def _operation(step: Step) -> dict[str, Any]:
     return operation
 
 
+def _writable(name: str, value: Any) -> Any:
+    shape = EXTENSIONS.get(name)
+    if shape is None:
+        return value
+    told = read_only_part(shape, value)
+    return {key: one for key, one in value.items() if key not in told}
+
+
 def _read_back(document: Mapping[str, Any], dumped: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in document.items() if name not in _WRITABLE}
-    own = {name: value for name, value in dumped.items() if name not in ("schemas", ENTERPRISE_SCHEMA)}
-    enterprise = fitted_parts(ENTERPRISE, dumped.get(ENTERPRISE_SCHEMA) or {}, "", strict=False)
+    own = {name: value for name, value in dumped.items() if name != "schemas" and name not in EXTENSIONS}
     after = {**kept, **fitted_parts(USER, own, "", strict=False)}
-    return {**after, ENTERPRISE_SCHEMA: enterprise} if enterprise else after
+    for urn, shape in EXTENSIONS.items():
+        told = read_only_part(shape, document.get(urn, {}))
+        if extension := told | fitted_parts(shape, dumped.get(urn) or {}, "", strict=False):
+            after[urn] = extension
+    return after
 
 
 def _refusal(scim_type: str, message: str) -> ScimError:

@@ -20,7 +20,6 @@ from connector.scim.filter_sql import compile_filter, ordering, sort_key
 from connector.scim.lookup import Lookup, Stored
 from connector.scim.paging import Cursors, Place, Query
 from connector.scim.room import KINDS, TABLES, USERS
-from connector.scim.search_document import comparison_key
 from connector.scim.view import View, wanted_of
 
 _SCHEMA = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
@@ -73,9 +72,9 @@ class Listing:
 
     def _named(self, name: str, query: Query) -> Page:
         found = self.lookup.named(name)
-        if found is None or comparison_key(found[0], case_exact=False) != comparison_key(name, case_exact=False):
+        if found is None:
             return Page(0)
-        return Page(1, [(USERS, found[1])] if query.count else ())
+        return Page(1, [(USERS, found)] if query.count else ())
 
     def _searched(self, endpoints: Sequence[str], query: Query) -> Page:
         if query.sort_by and len(endpoints) > 1:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import BindParameter, Table, bindparam, select
 
 from connector.reconcile.journal_scim_tables import scim_counts, scim_groups, scim_members, scim_users
-from connector.reconcile.text import fold
 from connector.scim.prepared import Prepared, Reader
+from connector.scim.search_document import index_key, same_name
 
 _ID: BindParameter[str] = bindparam("id")
 _KEY: BindParameter[str] = bindparam("key")
@@ -61,10 +61,10 @@ class Lookup:
         row = self._reader.row(_ONE[table.name], id=resource_id)
         return Stored(*row) if row else None
 
-    def named(self, user_name: str) -> tuple[str, Stored] | None:
-        """Give the User whose name is the same but for case and blanks, and how it is really written."""
-        row = self._reader.row(_NAMED, key=fold(user_name))
-        return (row[0], Stored(*row[1:])) if row else None
+    def named(self, user_name: str) -> Stored | None:
+        """Give the User whose name is the same but for case: whom the filter `userName eq` selects."""
+        row = self._reader.row(_NAMED, key=index_key(user_name))
+        return Stored(*row[1:]) if row and same_name(row[0], user_name) else None
 
     def page(self, table: Table, start: int, count: int) -> list[Stored]:
         """Give so many resources in the order they came, from the `start`th on, counted from 0."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 from connector.scim.errors import ScimError, invalid_path, invalid_value, mutability, no_target
 from connector.scim.operations import Op, Operation, Target, named_in, targeted
 from connector.scim.selection import equals, plain_condition
-from connector.scim.shapes import Attribute, Shape, fitted, fitted_one
+from connector.scim.shapes import EXTENSIONS, Attribute, Shape, fitted, fitted_one
 
 # Entra ID: roles[primary eq "True"].value
 _TEXTUAL_BOOLEAN = re.compile(r'\b(primary\s{1,8}eq\s{1,8})"(true|false)"', re.IGNORECASE)
@@ -66,7 +66,9 @@ def _target(operation: Operation, root: Shape, *, strict: bool) -> Target | None
 
 def _leave_alone(operation: Operation, target: Target, document: Mapping[str, Any], *, strict: bool) -> None:
     """A key in a value that a client may not write is passed over, a path to it is refused (RFC 7644 3.5.2)."""
-    same = target.text in document and document[target.text] == operation.value
+    host = document.get(target.extension, {}) if target.extension else document
+    name = target.attribute.name if target.attribute and target.part is None else ""
+    same = name in host and host[name] == operation.value
     if not operation.named or (strict and not same):
         raise mutability(f"{target.text} is read-only. Nothing was changed.")
 
@@ -78,7 +80,10 @@ def _whole(
     if operation.op == Op.REMOVE or operation.value is None:
         if not target.extension:
             raise no_target("A whole resource is not removed by PATCH. Use DELETE.")
-        yield Step(Op.REMOVE, target, None)
+        # One by one, so that what no client may write stays, and a removal comes after what was done there before.
+        for attribute in EXTENSIONS[target.extension].attributes:
+            if not attribute.read_only:
+                yield Step(Op.REMOVE, replace(target, attribute=attribute), None)
         return
     prefix = f"{target.extension}:" if target.extension else ""
     for inner in named_in(operation, prefix):

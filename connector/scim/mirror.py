@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 
@@ -22,9 +21,11 @@ from connector.reconcile.judge import Judgement
 from connector.scim import group_store, memberships, user_store
 from connector.scim.committing import Turn, turn
 from connector.scim.gate import ADMIN
+from connector.scim.ids import new_id
 from connector.scim.mirrored import MirroredUser, person_rows, portal_members, users
 from connector.scim.models import CONNECTOR_SCHEMA, GROUP_SCHEMA
 from connector.scim.seam import Ruling
+from connector.scim.search_document import index_key
 from connector.scim.truth import LET_IN, Truth, with_truth
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class _Known:
 
 @dataclass(slots=True)
 class Mirror:
-    """Writes judgements into one database. `names` are the user names that are taken."""
+    """Writes judgements into one database. `names` are the keys of the user names that are taken, and by whom."""
 
     store: Store
     portals: Sequence[str]
@@ -132,11 +133,11 @@ class Mirror:
 
     def _add(self, now: Turn, one: MirroredUser) -> str:
         """Make a User of somebody nobody sees yet. Who is blocked needs none: perhaps a provider deleted it."""
-        name = next((n for n in one.names if self.names.get(n.casefold(), one.person_id) == one.person_id), "")
+        name = self._free_name(one)
         if not name or one.blocked:
             return ""
-        user_id, active = str(uuid4()), one.status in LET_IN
-        self.names[name.casefold()] = one.person_id
+        user_id, active = new_id(), one.status in LET_IN
+        self.names[index_key(name)] = one.person_id
         document = with_truth({**one.document, "userName": name}, Truth(one.status, ADMIN, why=one.why), active=active)
         ruling = Ruling(one.person_id, ADMIN, active=active, wanted=True)
         user_store.add(now, user_id, document, user_store.Owner("", ruling))
@@ -156,10 +157,13 @@ class Mirror:
 
     def _renewed(self, before: Mapping[str, Any], one: MirroredUser) -> dict[str, Any]:
         """Give the newest facts. A name that somebody else has by now stays as it was."""
-        name = next((n for n in one.names if self.names.get(n.casefold(), one.person_id) == one.person_id), "")
-        self.names[(name or before["userName"]).casefold()] = one.person_id
+        name = self._free_name(one)
+        self.names[index_key(name or before["userName"])] = one.person_id
         kept = {key: before[key] for key in (*_KEPT, "externalId") if key in before}
         return {**one.document, **kept, "userName": name or before["userName"]}
+
+    def _free_name(self, one: MirroredUser) -> str:
+        return next((n for n in one.names if self.names.get(index_key(n), one.person_id) == one.person_id), "")
 
     def _take_over(self, made: Iterable[MirroredUser], known: dict[str, _Known]) -> dict[str, _Known]:
         """Whoever came by a provider and is in the admin system by now, by contact code, is its person from now on."""
@@ -196,7 +200,7 @@ class Mirror:
             there = {row.portal: row.id for row in now.writing.conn.execute(_GROUPS)}
             for portal in self.portals:
                 if portal not in there:
-                    there[portal] = str(uuid4())
+                    there[portal] = new_id()
                     document = {"schemas": [GROUP_SCHEMA], "displayName": portal}
                     group_store.add(now, there[portal], document, client="", portal=portal)
         by_person = {one.person_id: one.user_id for one in self._known().values() if one.source == ADMIN}

@@ -80,7 +80,7 @@ class Leg(ComplexAttribute):
 
 
 class ConnectorUser(scim2.Extension):
-    """What the connector says about a User: where closing or opening stands. Read-only, every part of it."""
+    """What the connector says about a User: where closing or opening stands. A client writes the note alone."""
 
     __schema__ = scim2.URN(CONNECTOR_SCHEMA)
 
@@ -99,9 +99,15 @@ class ConnectorUser(scim2.Extension):
     source: Annotated[str | None, Mutability.read_only, Returned.default] = None
     """Who decides about this person: admin (the admin system) or scim (the provider)."""
 
+    note: str | None = None
+    """A remark of the client's about the newest change, such as a ticket number. It stands in the audit record, too."""
+
 
 class CoreUser(scim2.User[Any]):
     """The User of RFC 7643 4.1."""
+
+    active: Annotated[bool | None, Required.true] = None
+    """Whether the User is let in. A User always has it; one created without it is active."""
 
     profile_url: Link | None = None
     """Where the User's profile is shown."""
@@ -117,8 +123,18 @@ User: Any = CoreUser.__class_getitem__(EnterpriseUser | ConnectorUser)  # made a
 """The User with both extensions: what a PATCH is applied to."""
 
 
+class Member(scim2.GroupMember):
+    """Somebody in a Group."""
+
+    display: Annotated[str | None, Mutability.read_only, Returned.request] = None
+    """The User's own name. What is sent as one is not kept, so it is told to who asks for it, and never in between."""
+
+
 class Group(scim2.Group):
     """The Group of RFC 7643 4.2."""
 
     display_name: Annotated[str | None, Required.true] = None
     """The name of the Group."""
+
+    members: list[Member] | None = None  # type: ignore[assignment]  # stricter than the library's on purpose
+    """Who is in it."""

@@ -16,6 +16,7 @@ from connector.model import Hold, LegState, MatchLevel, Member, MembershipType
 from connector.policy import PortalRules, SignIn, Strategy
 from connector.reconcile.apply import Applier
 from connector.reconcile.correlate import Identity, Linked
+from connector.reconcile.entitlement import may_be_entitled
 from connector.reconcile.journal_sourced import SourcedPeople
 from connector.reconcile.journal_values import Change, ChangeKind, Direction, MembershipChange, OpenChange
 from connector.reconcile.judge import Judgement
@@ -38,18 +39,12 @@ class Openings:
         people = {row.person_id: row for row in rows}
         judgement, memory = again(self.connector, seen, people, sourced)
         identities = judgement.decisions.correlation.by_key()
-        going = [identities[p] for p in people if p in identities and self._may(judgement, identities[p])]
+        going = [identities[p] for p, row in people.items() if p in identities and _may(judgement, identities[p], row)]
         if going:
             self._apply(judgement, memory, going, people)
         waiting = {c.change.person_id for c in self.connector.journal.open_changes() if _to_try(c)}
         opening = {leg.key for leg in self.connector.journal.open_legs() if leg.direction is Direction.OPEN}
         return frozenset(row.id for p, row in people.items() if p not in waiting and p not in opening)
-
-    def _may(self, judgement: Judgement, identity: Identity) -> bool:
-        decision = judgement.decisions.by_key().get(identity.key)
-        if identity.disputed or identity.person_id in judgement.decisions.school.blocked:
-            return False
-        return decision is None or _HOLDING.isdisjoint(decision.holds)
 
     def _apply(
         self, judgement: Judgement, memory: Memory, going: Sequence[Identity], people: Mapping[str, Row[Any]]
@@ -86,10 +81,8 @@ class Openings:
 
     def _restore(self, applier: Applier, judgement: Judgement, going: Iterable[Identity]) -> None:
         """Give back what our own closing took, of people whom only the provider took away."""
-        journal, closed = self.connector.journal, []
-        for identity in going:
-            newest = journal.revocations(identity.key)[:1]
-            closed += [r for r in newest if r.direction is Direction.CLOSE]
+        journal = self.connector.journal
+        closed = [one for identity in going for one in journal.revocations(identity.key)]
         if closed:
             restore = self.connector.restore_of(judgement, closed)
             legs = journal.intend(applier.run, "", restore.rows, applier.run.operator, direction=Direction.OPEN)
@@ -108,6 +101,17 @@ class Openings:
             if portal.name in entitled and not there and (portal.name, identity.key) not in underway:
                 member = _member(portal, identity, user_name)
                 yield MembershipChange(ChangeKind.ADD, portal.name, identity.key, None, member)
+
+
+def _may(judgement: Judgement, identity: Identity, row: Row[Any]) -> bool:
+    """Whether somebody is let in, as judged just now: what the endpoint knew of them may be older."""
+    school, decision = judgement.decisions.school, judgement.decisions.by_key().get(identity.key)
+    if not row.wanted or identity.disputed or identity.person_id in school.blocked:
+        return False
+    is_granted = identity.key in school.granted and may_be_entitled(school, identity.key)
+    if not is_granted and not judgement.decisions.scene.claims.portals_of(identity.person_id):
+        return False
+    return decision is None or _HOLDING.isdisjoint(decision.holds)
 
 
 def _to_try(change: OpenChange) -> bool:

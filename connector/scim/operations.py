@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from connector.scim.errors import ScimError, invalid_path, invalid_syntax, invalid_value, no_target, too_large
-from connector.scim.models import CONNECTOR_SCHEMA, ENTERPRISE_SCHEMA, USER_SCHEMA
-from connector.scim.shapes import CONNECTOR, ENTERPRISE, Attribute, Shape
+from connector.scim.models import USER_SCHEMA
+from connector.scim.shapes import EXTENSIONS, Attribute, Shape
 
 PATCH_SCHEMA: Final = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 MOST_OPERATIONS: Final = 1000
@@ -20,7 +20,6 @@ LONGEST_PATH: Final = 4096
 # attribute, [filter], .sub-attribute: the filter's inside is read by whoever applies it.
 _PATH = re.compile(r"([A-Za-z$][\w$-]*)(?:\[(.*)\])?(?:\.([A-Za-z$][\w$-]*))?", re.ASCII | re.DOTALL)
 _URN = re.compile(r"urn:[\w$().:+,=@;*'~%/?#-]+(?:\[.*\])?(?:\.[\w$-]+)?", re.ASCII | re.DOTALL | re.IGNORECASE)
-_EXTENSIONS: Final = {ENTERPRISE_SCHEMA: ENTERPRISE, CONNECTOR_SCHEMA: CONNECTOR}
 
 
 class Op(StrEnum):
@@ -61,9 +60,8 @@ class Target:
 
     @property
     def read_only(self) -> bool:
-        """Whether no client may write there."""
-        whole_of_ours = self.extension == CONNECTOR_SCHEMA and self.attribute is None
-        return whole_of_ours or any(a is not None and a.read_only for a in (self.attribute, self.part))
+        """Whether no client may write there. In an extension as a whole there is always something to write."""
+        return any(a is not None and a.read_only for a in (self.attribute, self.part))
 
 
 def operations(body: object, *, strict: bool) -> tuple[Operation, ...]:
@@ -170,7 +168,7 @@ def _schema_of(path: str, root: Shape) -> tuple[str, Shape | None, str]:
         return "", root, path
     known = {root.urn: ("", root)}
     if root.urn == USER_SCHEMA:
-        known |= {urn: (urn, shape) for urn, shape in _EXTENSIONS.items()}
+        known |= {urn: (urn, shape) for urn, shape in EXTENSIONS.items()}
     for urn, (extension, shape) in known.items():
         if path.lower() == urn.lower():
             return extension, shape, ""

@@ -25,8 +25,7 @@ def plainly(document: Document, step: Step, *, strict: bool) -> bool:
     target = step.target
     attribute = target.attribute
     if attribute is None:
-        document.pop(target.extension, None)
-        return True
+        return False
     host = dict(document.get(target.extension, ())) if target.extension else document
     if target.condition is not None:
         done = _selected(host, step, attribute, strict=strict)

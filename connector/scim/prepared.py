@@ -4,11 +4,13 @@ An identity provider asks for the same few rows around the clock: what SQLAlchem
 costs several times what the database does. Nothing here knows a table; nothing here writes outside a transaction.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Executable
+from sqlalchemy import Connection, Dialect, Engine, Executable, Select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
@@ -26,16 +28,54 @@ class Prepared:
         assert isinstance(statement, ClauseElement)  # noqa: S101 - what every Core statement is
         self._statement = statement
         self._compiled: dict[str, tuple[str, Any, Mapping[str, Any], Sequence[str] | None]] = {}
+        self._makers: dict[str, Callable[[Sequence[Any]], Any]] = {}
 
     def write(self, conn: Connection, **values: Any) -> int:
-        """Execute it in a transaction; give how many rows it met."""
-        return conn.exec_driver_sql(*self.ready(conn.dialect, values)).rowcount
+        """Execute it in a transaction; give how many rows it met. Raises what SQLAlchemy raises."""
+        met: int = self._said(conn, values).rowcount
+        return met
+
+    def first(self, conn: Connection, **values: Any) -> Any:
+        """Read in a transaction; give the first row, its columns by name and as their types are, or None."""
+        found = self._said(conn, values).fetchone()
+        if found is None:
+            return None
+        make = self._makers.get(conn.dialect.name) or self._maker(conn.dialect)
+        return make(found)
 
     def write_many(self, conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute it once for each row; none is fine."""
         if rows:
             ready = [self.ready(conn.dialect, row) for row in rows]
             conn.exec_driver_sql(ready[0][0], [parameters for _, parameters in ready])
+
+    def _said(self, conn: Connection, values: Mapping[str, Any]) -> Any:
+        """Hand it to the driver on the transaction's own connection, and give the cursor."""
+        dialect = conn.dialect
+        sql, parameters = self.ready(dialect, values)
+        driver: Any = conn.connection.driver_connection
+        errors = dialect.loaded_dbapi.Error
+        try:
+            return driver.execute(sql, parameters)
+        except errors as error:
+            raise DBAPIError.instance(sql, None, error, errors, hide_parameters=True, dialect=dialect) from error
+
+    def _maker(self, dialect: Dialect) -> Callable[[Sequence[Any]], Any]:
+        """Give what makes a row of ours of a driver's."""
+        assert isinstance(self._statement, Select)  # noqa: S101 - nothing else gives rows here
+        columns = self._statement.selected_columns
+        row = namedtuple("row", [column.key for column in columns])  # type: ignore[misc]  # noqa: PYI024 - known only now
+        kinds = (column.type.dialect_impl(dialect) for column in columns)
+        turns = [(place, turn) for place, kind in enumerate(kinds) if (turn := kind.result_processor(dialect, None))]
+
+        def make(found: Sequence[Any]) -> Any:
+            turned = list(found)
+            for place, turn in turns:
+                turned[place] = turn(turned[place])
+            return row(*turned)
+
+        self._makers[dialect.name] = make
+        return make
 
     def ready(self, dialect: Dialect, values: Mapping[str, Any]) -> tuple[str, Any]:
         """Give the statement and its parameters as the driver takes them."""

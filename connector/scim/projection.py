@@ -22,10 +22,11 @@ Tree = dict[str, "Tree | None"]
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What is shown. `shown` None is everything, but for what is `hidden`."""
+    """What is shown. `shown` None is everything, but for what is `hidden`. `named` is what was named itself."""
 
     shown: Tree | None
     hidden: Tree
+    named: frozenset[tuple[str, ...]] = frozenset()
 
     @property
     def is_everything(self) -> bool:
@@ -35,6 +36,10 @@ class Projection:
     def wants(self, name: str) -> bool:
         """Whether a top-level attribute is in the answer at all: Group members are only read when they are."""
         return (self.shown is None or name in self.shown) and self.hidden.get(name, {}) is not None
+
+    def asks_for(self, *steps: str) -> bool:
+        """Whether somebody named it: what is returned on request only is in no other answer (RFC 7643 7)."""
+        return steps in self.named
 
 
 EVERYTHING: Final = Projection(None, {})
@@ -54,7 +59,9 @@ def projection(attributes: str | Iterable[str] | None, excluded: str | Iterable[
     shown, hidden = _names(attributes), _names(excluded)
     if not shown and not hidden:
         return EVERYTHING
-    return Projection(_tree(shown, root) if shown else None, _tree(hidden, root))
+    asked = [_steps(name, root) for name in shown]
+    left_out = [_steps(name, root) for name in hidden]
+    return Projection(_tree(asked) if shown else None, _tree(left_out), frozenset(asked))
 
 
 def projected(document: Mapping[str, Any], wanted: Projection) -> dict[str, Any]:
@@ -73,10 +80,10 @@ def _names(given: str | Iterable[str] | None) -> list[str]:
     return names
 
 
-def _tree(names: Iterable[str], root: Shape) -> Tree:
+def _tree(several: Iterable[tuple[str, ...]]) -> Tree:
     tree: Tree = {}
-    for name in names:
-        _plant(tree, _steps(name, root))
+    for steps in several:
+        _plant(tree, steps)
     return tree
 
 

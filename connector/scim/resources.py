@@ -21,7 +21,7 @@ from connector.scim.models import (
     Group,
     User,
 )
-from connector.scim.shapes import ENTERPRISE, GROUP, USER, Shape, fitted_parts
+from connector.scim.shapes import CONNECTOR, EXTENSIONS, GROUP, USER, Shape, fitted_parts, read_only_part
 
 __all__ = [
     "CONNECTOR_SCHEMA",
@@ -48,9 +48,9 @@ LOCATION: Final = "@LOCATION@"
 Document = dict[str, Any]
 
 _MOST_MEMBERS: Final = 100_000
-_EXTENSIONS: Final = {ENTERPRISE_SCHEMA.lower(): ENTERPRISE_SCHEMA, CONNECTOR_SCHEMA.lower(): CONNECTOR_SCHEMA}
+_EXTENSIONS: Final = {urn.lower(): urn for urn in EXTENSIONS}
 # What a client never writes, and a replacement therefore keeps.
-_KEPT: Final = ("id", "meta", "groups", CONNECTOR_SCHEMA)
+_KEPT: Final = ("id", "meta", "groups")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,9 @@ class GroupBody:
 
 
 def validated_user(sent: object, *, strict: bool) -> Document:
-    """The User of a POST as it is stored: without id, meta, password, groups and our extension. `active` is there.
+    """The User of a POST as it is stored: without id, meta, password and groups; of our extension the note alone.
+
+    `active` is there: a User always has it.
 
     Args:
         sent: The body, as read from JSON.
@@ -79,9 +81,15 @@ def replaced_user(before: Mapping[str, Any], sent: object, *, strict: bool) -> D
 
     A body that says nothing about `active` leaves it as it is: silence opens no door.
     """
-    after = _user(sent, active=before.get("active", True), strict=strict)
-    after.update((key, before[key]) for key in _KEPT if key in before)
-    return with_schemas(after, USER)
+    return with_kept(before, _user(sent, active=before.get("active", True), strict=strict))
+
+
+def with_kept(before: Mapping[str, Any], after: Mapping[str, Any]) -> Document:
+    """The User `after`, and of `before` what a client may not write."""
+    kept = {**after, **{key: before[key] for key in _KEPT if key in before}}
+    if told := read_only_part(CONNECTOR, before.get(CONNECTOR_SCHEMA, {})):
+        kept[CONNECTOR_SCHEMA] = told | after.get(CONNECTOR_SCHEMA, {})
+    return with_schemas(kept, USER)
 
 
 def validated_group(sent: object, *, strict: bool) -> GroupBody:
@@ -165,22 +173,21 @@ def rendered(document: Mapping[str, Any], resource_id: str, version: int, create
 def _user(sent: object, *, active: bool, strict: bool) -> Document:
     body = _message(sent, USER_SCHEMA, strict=strict)
     own: Document = {}
-    enterprise: object = None
+    extensions: Document = {}
     for key, value in body.items():
-        urn = _EXTENSIONS.get(key.lower())
-        if urn == ENTERPRISE_SCHEMA:
-            enterprise = value
-        elif urn is None:
+        if (urn := _EXTENSIONS.get(key.lower())) is None:
             own[key] = value
+        elif value is not None:
+            extensions[urn] = value
     document = fitted_parts(USER, own, "", strict=strict)
     document.pop("password", None)
     require_text(document, "userName")
     document.setdefault("active", active)
-    if enterprise is not None:
-        if not isinstance(enterprise, dict):
-            raise invalid_value(f"{ENTERPRISE_SCHEMA} must be an object.")
-        fit = fitted_parts(ENTERPRISE, enterprise, "", strict=strict)
-        document.update({ENTERPRISE_SCHEMA: fit} if fit else {})
+    for urn, value in extensions.items():
+        if not isinstance(value, dict):
+            raise invalid_value(f"{urn} must be an object.")
+        if fit := fitted_parts(EXTENSIONS[urn], value, "", strict=strict):
+            document[urn] = fit
     return with_schemas(document, USER)
 
 

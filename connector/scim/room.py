@@ -102,7 +102,7 @@ class Room:
     def note_refusal(self, client: Client, what: str, refusal: ScimError) -> None:
         """Leave one audit record of a refusal, in a transaction of its own: the refused one is undone."""
         text = f"Refused: {what}. {refusal.detail}"
-        self.committer.run(lambda turn: turn.writing.note("scim-refused", what, client.operator, text))
+        self.committer.run(lambda turn: turn.writing.note(refusal.audited_as, what, client.operator, text))
 
     def settled(self, saved: Saved, clock: Callable[[], float] = time.monotonic) -> Saved:
         """Wait until nothing is pending any more or the time is up, and give the resource as it is then."""

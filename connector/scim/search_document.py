@@ -79,6 +79,11 @@ def index_key(text: str) -> str:
     return fold(comparison_key(text, case_exact=False))
 
 
+def same_name(one: str, other: str) -> bool:
+    """Say whether a filter would hold two names to be the same. Two that are not may have one key all the same."""
+    return comparison_key(one, case_exact=False) == comparison_key(other, case_exact=False)
+
+
 def moment_key(text: str) -> str | None:
     """Give a moment as UTC text of one width, to the microsecond; None where it names none."""
     matched = _MOMENT.fullmatch(text)

@@ -1,4 +1,4 @@
-"""The endpoint as a process: the application over a school's journal, and the server it runs in.
+"""The endpoint as an application over a school's journal, and the processes it is served by.
 
 A worker opens the journal's database and nothing else: no source, no target, no snapshot, so that it stays small and
 answers while the school is being read. Whatever goes wrong, a client sees a SCIM error and never how we work inside.
@@ -23,8 +23,9 @@ from werkzeug.exceptions import HTTPException
 
 from connector.config import Config, load
 from connector.config_scim import Scim
-from connector.errors import ConfigError, ConnectorError, JournalError
+from connector.errors import ConfigError, JournalError
 from connector.journal_key import open_journal
+from connector.log import configure
 from connector.reconcile.journal_store import Store
 from connector.scim import blueprint, discovery
 from connector.scim.clients import Client
@@ -41,14 +42,13 @@ from connector.scim.room import Room, Settings
 from connector.scim.seam import Rules
 from connector.scim.users import Users
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
 CONFIG_VARIABLE = "CONNECTOR_CONFIG"
 """How a worker is told which school it serves."""
 
 EXTENSION = "connector.scim"
 """Where an application keeps its room."""
-
-THREADS = 16
-"""Of one worker: as many requests wait for the disk or for the targets at once."""
 
 _CACHE_KIB = 8192
 _RETRY_SECONDS = 5
@@ -85,14 +85,18 @@ def assembled(
     return flask
 
 
-def application(config_path: Path) -> Flask:
-    """Open a school's journal and give the application over it. Raises ConnectorError."""
+def application(config_path: Path, *, acts: bool | None = None) -> Flask:
+    """Open a school's journal and give the application over it. Raises ConnectorError.
+
+    `acts` is whether anything outside follows what is written; left out: whether the config names anything.
+    """
     config = load(config_path)
     settings = _served(config)
     store = open_journal(config).store
     _slim(store)
     entrance = Entrance(store, settings.proxies, settings.workers)
-    acts = bool(config.portals or config.directories or config.session_stores)
+    if acts is None:
+        acts = bool(config.portals or config.directories or config.session_stores)
     gate = Gate(config.site.zone, acts, bool(settings.directories or settings.groups))
 
     def admit(request: Request) -> Client:
@@ -153,27 +157,9 @@ def _unforeseen(error: Exception) -> Response:
 
 
 def worker() -> Flask:
-    """Give a worker its application."""
+    """Give a worker its application. `CONNECTOR_CONFIG` names the school."""
+    configure(sys.stderr, json=True)
     return application(Path(os.environ[CONFIG_VARIABLE]))
-
-
-def listen(host: str, port: int, workers: int) -> None:
-    """Serve in this process and its workers until it is told to stop. `CONNECTOR_CONFIG` names the school."""
-    from granian import Granian  # noqa: PLC0415 - workers themselves have no use for it
-    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415 - as above
-
-    Granian(
-        f"{__name__}:worker" if __name__ != "__main__" else "connector.scim.serving:worker",
-        address=host,
-        port=port,
-        interface=Interfaces.WSGI,
-        workers=workers,
-        blocking_threads=THREADS,
-        http=HTTPModes.http1,
-        websockets=False,
-        factory=True,
-        respawn_failed_workers=True,
-    ).serve()
 
 
 @dataclass(slots=True)
@@ -222,7 +208,37 @@ class Watched:
                 process.wait()
 
 
-def serve(config_path: Path, host: str, port: int, workers: int = 0) -> None:
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the server listens. With a certificate and its key (PEM files) it speaks TLS.
+
+    Without, it listens on this machine only, unless `plain` says that tokens may travel in the clear to it.
+    """
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+    plain: bool = False
+
+    def words(self, workers: int) -> tuple[str, ...]:
+        """Give what `connector.scim.listening` is told. Raises ConfigError."""
+        tls = (self.certificate, self.key)
+        if (self.certificate is None) != (self.key is None):
+            raise ConfigError("TLS needs a certificate and its key.", "Give both: --certificate FILE --key FILE")
+        for file in tls:
+            if file is not None and not file.is_file():
+                raise ConfigError(f"There is no file {file}.", "Give the certificate and its key as PEM files.")
+        if self.certificate is None and not self.plain and self.host not in LOOPBACK:
+            raise ConfigError(
+                f"Tokens would travel to {self.host} in the clear.",
+                "Give --certificate FILE --key FILE, or listen on 127.0.0.1 behind a proxy that ends TLS; where the "
+                "network between you and that proxy is yours: --plain",
+            )
+        return (self.host, str(self.port), str(workers), *(str(file.absolute()) for file in tls if file is not None))
+
+
+def serve(config_path: Path, address: Address, workers: int = 0) -> None:
     """Serve a school until told to stop: the server, and beside it the process that acts for it.
 
     Each is a process of its own: the server and its workers hold nothing that the command line or the driver has
@@ -234,18 +250,6 @@ def serve(config_path: Path, host: str, port: int, workers: int = 0) -> None:
     with open_journal(config) as journal:
         journal.ready()
     path, python = str(config_path.absolute()), (sys.executable, "-m")
-    server = (*python, "connector.scim.serving", host, str(port), str(workers or settings.workers))
+    server = (*python, "connector.scim.listening", *address.words(workers or settings.workers))
     environment = {**os.environ, CONFIG_VARIABLE: path, "MALLOC_ARENA_MAX": "2"}
     Watched((server, (*python, "connector.scim.driver", path)), environment).run()
-
-
-def _main(words: Sequence[str]) -> None:
-    host, port, workers = words
-    try:
-        listen(host, int(port), int(workers))
-    except ConnectorError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1:])

@@ -84,6 +84,11 @@ def fitted_parts(shape: Shape, value: Mapping[str, Any], where: str, *, strict: 
     return {a.name: found[a.name] for a in shape.attributes if found.get(a.name) is not None}
 
 
+def read_only_part(shape: Shape, value: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an object no client may write: it outlives whatever a client replaces or removes."""
+    return {a.name: value[a.name] for a in shape.attributes if a.read_only and a.name in value}
+
+
 def in_order(shape: Shape, value: Mapping[str, Any]) -> dict[str, Any]:
     """The same object with its keys in the declared order; keys nobody declared come last."""
     ordered = {a.name: value[a.name] for a in shape.attributes if a.name in value}
@@ -221,3 +226,6 @@ USER: Final = _shape(models.User, models.USER_SCHEMA, _extension_fields(models.U
 GROUP: Final = _shape(models.Group, models.GROUP_SCHEMA, frozenset({"schemas"}))
 ENTERPRISE: Final = _shape(models.EnterpriseUser, models.ENTERPRISE_SCHEMA, frozenset({"schemas"}))
 CONNECTOR: Final = _shape(models.ConnectorUser, models.CONNECTOR_SCHEMA, frozenset({"schemas"}))
+
+EXTENSIONS: Final[Mapping[str, Shape]] = {shape.urn: shape for shape in (ENTERPRISE, CONNECTOR)}
+"""The extensions of a User by their URNs, in the order they are answered."""

@@ -21,7 +21,7 @@ from connector.reconcile.journal_values import StoredRevocation
 from connector.reconcile.wording import ACCESS_ENDED
 from connector.scim import user_store
 from connector.scim.committing import Turn, turn
-from connector.scim.gate import CLOSE
+from connector.scim.gate import CLOSE, OPEN
 from connector.scim.people import Known, is_blocked, known
 from connector.scim.seam import Ruling
 from connector.scim.truth import LET_IN, Truth, newest_closing, with_truth
@@ -94,6 +94,8 @@ class Telling:
             status = Status.REVOKED if closing is not None else Status.NONE
         elif row.source == SOURCED:
             status = self.statuses.get(row.person_id, Status.ACTIVE)
+            if pending == OPEN and status is Status.ACTIVE:
+                status = Status.READY_TO_PROVISION
         else:
             status = person.status if person is not None else Status.NONE
         why = ACCESS_ENDED if blocked else person.why if person is not None and status not in LET_IN else ""

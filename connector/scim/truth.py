@@ -5,17 +5,22 @@ Why somebody is kept out is told as `access-ended` and no further.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from connector.model import LegState, Reason, Status
-from connector.reconcile.journal_values import FINAL, StoredLeg, StoredRevocation
+from connector.model import LegKind, LegState, Reason, Status
+from connector.reconcile.journal_values import FINAL, Direction, StoredLeg, StoredRevocation
 from connector.reconcile.wording import ACCESS_ENDED
 from connector.scim.models import CONNECTOR_SCHEMA
+from connector.scim.shapes import CONNECTOR
 
 LET_IN = (Status.ACTIVE, Status.READY_TO_PROVISION)
 """The statuses in which somebody is let in. Source: DESIGN 5."""
+
+_THE_CLIENTS = tuple(attribute.name for attribute in CONNECTOR.attributes if not attribute.read_only)
+_REACHED = frozenset({LegState.CLOSED, LegState.ALREADY_CLOSED})
+_ORDER = tuple(LegKind)
 
 _DISCREET = frozenset({Reason.RESTRICTED, Reason.BLOCKED})
 
@@ -50,8 +55,10 @@ def extension(truth: Truth) -> dict[str, Any]:
 
 
 def with_truth(document: Mapping[str, Any], truth: Truth, *, active: bool) -> dict[str, Any]:
-    """Give a document that says how things stand."""
-    return {**document, "active": active and not truth.open, CONNECTOR_SCHEMA: extension(truth)}
+    """Give a document that says how things stand. The client's own note stays in it."""
+    said = document.get(CONNECTOR_SCHEMA, {})
+    told = extension(truth) | {name: said[name] for name in _THE_CLIENTS if name in said}
+    return {**document, "active": active and not truth.open, CONNECTOR_SCHEMA: told}
 
 
 def told_reason(reasons: Iterable[Reason]) -> str:
@@ -61,9 +68,35 @@ def told_reason(reasons: Iterable[Reason]) -> str:
 
 
 def newest_closing(revocations: Sequence[StoredRevocation]) -> StoredRevocation | None:
-    """Give the newest closing unless somebody opened it again since; they come newest first."""
-    newest = revocations[0] if revocations else None
-    return newest if newest is not None and newest.direction.value == "close" else None
+    """Give the newest closing unless somebody opened it again since; they come newest first.
+
+    What was closed in several goes, one begun before the other was over (a target was down), is told as one.
+    """
+    parts: list[StoredRevocation] = []
+    for revocation in revocations:
+        if revocation.direction is Direction.OPEN:
+            if any(leg.state in _REACHED for leg in revocation.legs):
+                break
+        elif not parts or revocation.done_at is None or revocation.done_at >= parts[-1].intended_at:
+            parts.append(revocation)
+        else:
+            break
+    return replace(parts[0], legs=_together(parts)) if parts else None
+
+
+def _together(parts: Sequence[StoredRevocation]) -> tuple[StoredLeg, ...]:
+    """Give every leg as it was driven last; one that could not be read gives way to those that were planned of it."""
+    legs: list[StoredLeg] = []
+    for part in parts:
+        doors = {_door(leg) for leg in legs}
+        places = {place for place, _ in doors}
+        older = [leg for leg in part.legs if _door(leg) not in doors]
+        legs = [*(leg for leg in older if not (leg.planned.unread and _door(leg)[0] in places)), *legs]
+    return tuple(sorted(legs, key=lambda leg: _ORDER.index(leg.planned.kind)))
+
+
+def _door(leg: StoredLeg) -> tuple[tuple[LegKind, str], str]:
+    return (leg.planned.kind, leg.planned.target), leg.planned.subject
 
 
 def _is_open(leg: StoredLeg) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from connector.reconcile.journal_scim_tables import scim_emails, scim_users
+from connector.reconcile.journal_scim_tables import scim_users
 from connector.scim.committing import Turn
 from connector.scim.errors import conflict, not_found
 from connector.scim.prepared import Prepared
@@ -25,7 +25,7 @@ Document = Mapping[str, Any]
 COLUMNS = tuple(column for column in scim_users.c if column.name != "search")
 """A row as it is ruled on and answered: all but what only a filter reads."""
 
-_ROW = select(*COLUMNS).where(scim_users.c.id == bindparam("id"))
+_ROW = Prepared(select(*COLUMNS).where(scim_users.c.id == bindparam("id")))
 _INSERT = Prepared(insert(scim_users))
 _CHANGED = (
     "user_name",
@@ -49,8 +49,6 @@ _UPDATE = Prepared(
     .values({name: bindparam(f"new_{name}", type_=scim_users.c[name].type) for name in _CHANGED})
 )
 _DELETE = Prepared(delete(scim_users).where(scim_users.c.id == bindparam("of")))
-_MAIL = Prepared(insert(scim_emails))
-_UNMAIL = Prepared(delete(scim_emails).where(scim_emails.c.user_id == bindparam("of")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class Owner:
 
 def find(turn: Turn, user_id: str) -> Row[Any]:
     """Give a User's row. Raises ScimError 404."""
-    row = turn.writing.conn.execute(_ROW, {"id": user_id}).first()
+    row: Row[Any] | None = _ROW.first(turn.writing.conn, id=user_id)
     if row is None:
         raise not_found(f"There is no User {user_id}.")
     return row
@@ -82,8 +80,7 @@ def add(turn: Turn, user_id: str, document: Document, owner: Owner) -> str:
         "created_at": now,
     }
     _executed(turn, _INSERT, str(document["userName"]), row)
-    for key in sorted(email_keys(document)):
-        _MAIL.write(turn.writing.conn, user_id=user_id, value_key=key)
+    turn.mails[user_id] = (email_keys(document), True)
     turn.grow(scim_users, 1)
     return text
 
@@ -101,15 +98,14 @@ def change(turn: Turn, row: Row[Any], before: Document, document: Document, owne
     values = {f"new_{name}": columns[name] for name in _CHANGED}
     _executed(turn, _UPDATE, str(document["userName"]), {"of": row.id, **values})
     if email_keys(before) != email_keys(document):
-        _UNMAIL.write(turn.writing.conn, of=row.id)
-        for key in sorted(email_keys(document)):
-            _MAIL.write(turn.writing.conn, user_id=row.id, value_key=key)
+        turn.mails[row.id] = (email_keys(document), False)
     return text
 
 
 def remove(turn: Turn, user_id: str) -> None:
     """Forget a User, and that it was in any Group."""
     _DELETE.write(turn.writing.conn, of=user_id)
+    turn.mails.pop(user_id, None)
     turn.grow(scim_users, -1)
 
 

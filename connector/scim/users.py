@@ -1,14 +1,13 @@
 """What a provider may do with Users. Each verb is made ready from a request, and done inside a transaction.
 
 What it means for anybody's access is ruled by `Rules`, never here. A write that changes nothing writes nothing. No
-value of an attribute is put into the audit trail but the user name.
+value of an attribute is put into the audit trail but the user name and the client's own note.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Row
 
@@ -17,14 +16,16 @@ from connector.scim import group_store, user_store
 from connector.scim.clients import Client
 from connector.scim.committing import Act, Turn
 from connector.scim.conditions import IfMatch
+from connector.scim.ids import new_id
 from connector.scim.memberships import groups_of
 from connector.scim.patch import patched_user
-from connector.scim.resources import CONNECTOR_SCHEMA, replaced_user, validated_user
+from connector.scim.resources import CONNECTOR_SCHEMA, replaced_user, validated_user, with_kept
 from connector.scim.room import USERS, Saved
 from connector.scim.seam import Adopted, Rules, Ruling
 from connector.scim.user_store import Document, Owner
 
-_KEPT = ("groups", CONNECTOR_SCHEMA)
+_LONGEST_NOTE = 200
+_NO_NOTE: Document = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,10 @@ class Users:
             ruling = self.rules.create(turn.writing, client, document)
             if isinstance(ruling, Adopted):
                 return self._adopted(turn, client, ruling, document)
-            user_id, owner = str(uuid4()), Owner(client.name, ruling)
+            user_id, owner = new_id(), Owner(client.name, ruling)
             text = user_store.add(turn, user_id, {**document, "active": ruling.active}, owner)
-            _note(turn.writing, "scim-created", client, ruling.person_id, f"User {document['userName']} was created.")
+            said = f"User {document['userName']} was created.{_remark(_NO_NOTE, document)}"
+            _note(turn.writing, "scim-created", client, ruling.person_id, said)
             return _saved(user_id, 1, text, ruling, 201)
 
         return act
@@ -88,9 +90,9 @@ class Users:
         """Take over a User that the connector made of the admin system's person."""
         row = user_store.find(turn, adopted.user_id)
         before = json.loads(row.document)
-        after = {**document, **{key: before[key] for key in _KEPT if key in before}, "active": adopted.ruling.active}
+        after = {**with_kept(before, document), "active": adopted.ruling.active}
         text = user_store.change(turn, row, before, after, Owner(client.name, adopted.ruling))
-        said = f"User {document['userName']} was taken over."
+        said = f"User {document['userName']} was taken over.{_remark(before, document)}"
         _note(turn.writing, "scim-created", client, adopted.ruling.person_id, said)
         return _saved(row.id, row.version + 1, text, adopted.ruling, 201)
 
@@ -102,7 +104,7 @@ class Users:
         owner = Owner(row.client or client.name, ruling)
         text = user_store.change(turn, row, before, after, owner)
         changed = ", ".join(sorted(_differences(before, after)))
-        said = f"User {row.user_name} was changed: {changed or 'nothing'}."
+        said = f"User {row.user_name} was changed: {changed or 'nothing'}.{_remark(before, after)}"
         _note(turn.writing, "scim-changed", client, ruling.person_id, said)
         return _saved(row.id, row.version + 1, text, ruling)
 
@@ -121,6 +123,16 @@ def _stands(ruling: Ruling, row: Row[Any]) -> bool:
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def _remark(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Give the client's note as the audit record has it, where there is a new one."""
+    note = after.get(CONNECTOR_SCHEMA, {}).get("note")
+    if not note or note == before.get(CONNECTOR_SCHEMA, {}).get("note"):
+        return ""
+    # Cut first: a note may be as long as a body.
+    plain = "".join(letter if letter.isprintable() else " " for letter in note[:_LONGEST_NOTE])
+    return f' Note: "{plain.strip()}"'
 
 
 def _saved(user_id: str, version: int, document: str, ruling: Ruling, status: int = 200) -> Saved:

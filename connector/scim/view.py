@@ -30,16 +30,18 @@ class View:
         """Give a resource as JSON text."""
         text = stored.document.replace(LOCATION, self.location(endpoint, stored.id))
         if endpoint == GROUPS and wanted.wants("members"):
-            text = self._with_members(text, stored.id)
+            text = self._with_members(text, stored.id, named=wanted.asks_for("members", "display"))
         if wanted.is_everything:
             return text
         return json.dumps(projected(json.loads(text), wanted), ensure_ascii=False, separators=(",", ":"))
 
-    def _with_members(self, text: str, group_id: str) -> str:
+    def _with_members(self, text: str, group_id: str, *, named: bool) -> str:
+        """Put the members in. Their names are told on request only: a member is known by its id."""
         users = f"{self.base}/{USERS}/"
         members = [
-            f'{{"value":"{user_id}","$ref":"{users}{user_id}","display":{json.dumps(name, ensure_ascii=False)},'
-            '"type":"User"}'
+            f'{{"value":"{user_id}","$ref":"{users}{user_id}",'
+            + (f'"display":{json.dumps(name, ensure_ascii=False)},' if named else "")
+            + '"type":"User"}'
             for user_id, name in self.lookup.members(group_id)
         ]
         return f'{text[:-1]},"members":[{",".join(members)}]}}' if members else text

@@ -3,19 +3,19 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from connector.errors import SourceError, TargetUnreachable
 from connector.ldap.directory import LdapDirectory
-from connector.ldap.modify import Result
+from connector.ldap.modify import Change, Result
 from connector.ldap.reader import ConnectionLost
 from connector.model import Account, CloseAccount, LegState
 from tests.ldap.builders import openldap_settings, people_ldif, site
 from tests.servers.slapd import BASE, LOCKED, Slapd, running_slapd
 
-Modify = Callable[..., Result]
+Modify = Callable[[list[Change]], list[Result]]
 
 
 @pytest.fixture
@@ -47,17 +47,17 @@ def halfway(directory: LdapDirectory, event: Callable[[], None], after: int = 20
     view.everyone = interrupted
 
 
-def on_modify(directory: LdapDirectory, change: Callable[[Modify, tuple[Any, ...]], Result]) -> list[str]:
-    """Put something between us and the server's modify; give the list of names it is called with."""
-    connection: Any = directory._connection
+def on_modify(directory: LdapDirectory, change: Callable[[Modify, list[Change]], list[Result]]) -> list[str]:
+    """Put something between us and the server's modifies, one at a time; give the list of names it is called with."""
+    connection, writer = cast("Any", directory._connection), cast("Any", directory._writer)
     modify = connection.modify
     called: list[str] = []
 
-    def changed(*arguments: Any) -> Result:
-        called.append(arguments[0].dn)
-        return change(modify, arguments)
+    def changed(changes: list[Change]) -> list[Result]:
+        called.extend(one.dn for one in changes)
+        return change(modify, changes)
 
-    connection.modify = changed
+    connection.modify, writer.window = changed, 1
     return called
 
 
@@ -117,8 +117,8 @@ def test_a_connection_the_server_has_dropped_is_opened_again(directory: LdapDire
 def test_an_answer_that_is_lost_is_looked_up_not_asked_for_again(directory: LdapDirectory) -> None:
     items = plan(directory, 3)
 
-    def lose_one_answer(modify: Modify, arguments: tuple[Any, ...]) -> Result:
-        result = modify(*arguments)
+    def lose_one_answer(modify: Modify, changes: list[Change]) -> list[Result]:
+        result = modify(changes)
         if len(called) == 2:
             directory._connection.drop()
             raise ConnectionLost("the answer was lost")
@@ -136,11 +136,11 @@ def test_an_answer_that_is_lost_is_looked_up_not_asked_for_again(directory: Ldap
 def test_a_write_that_never_arrived_is_tried_again_after_a_look(directory: LdapDirectory) -> None:
     items = plan(directory, 2)
 
-    def lose_one_request(modify: Modify, arguments: tuple[Any, ...]) -> Result:
+    def lose_one_request(modify: Modify, changes: list[Change]) -> list[Result]:
         if len(called) == 1:
             directory._connection.drop()
             raise ConnectionLost("the request was lost")
-        return modify(*arguments)
+        return modify(changes)
 
     called = on_modify(directory, lose_one_request)
 
@@ -155,8 +155,8 @@ def test_a_server_killed_between_two_writes_leaves_no_item_without_an_outcome(
 ) -> None:
     items = plan(directory, 4)
 
-    def kill_after_two(modify: Modify, arguments: tuple[Any, ...]) -> Result:
-        result = modify(*arguments)
+    def kill_after_two(modify: Modify, changes: list[Change]) -> list[Result]:
+        result = modify(changes)
         if len(called) == 2:
             crowd.kill()
         return result
@@ -171,14 +171,69 @@ def test_a_server_killed_between_two_writes_leaves_no_item_without_an_outcome(
     assert len(called) == 3
 
 
+def test_of_modifies_under_way_together_when_the_answers_are_lost_none_is_asked_for_twice(
+    directory: LdapDirectory,
+) -> None:
+    items = plan(directory, 20)
+
+    def lose_the_first_answers(modify: Modify, changes: list[Change]) -> list[Result]:
+        results = modify(changes)
+        if len(called) == len(changes):
+            directory._connection.drop()
+            raise ConnectionLost("the answers were lost")
+        return results
+
+    called = on_modify(directory, lose_the_first_answers)
+    directory._writer.window = 16
+
+    outcomes = directory.close(items)
+
+    assert [outcome.state for outcome in outcomes] == [LegState.CLOSED] * 20
+    assert sorted(called) == sorted(item.before.dn for item in items)
+
+
+def test_a_server_that_hangs_with_modifies_under_way_is_read_again_when_it_is_back(
+    crowd: Slapd, directory: LdapDirectory
+) -> None:
+    items = plan(directory, 40)
+
+    def freeze(modify: Modify, changes: list[Change]) -> list[Result]:
+        if len(called) > len(changes):
+            return modify(changes)
+        crowd.freeze()
+        try:
+            return modify(changes)
+        finally:
+            crowd.thaw()
+
+    called = on_modify(directory, freeze)
+    directory._writer.window = 16
+
+    outcomes = directory.close(items)
+
+    assert {outcome.state for outcome in outcomes} <= {LegState.CLOSED, LegState.ALREADY_CLOSED}
+    assert states(directory, items) == {LOCKED}
+
+
+def test_of_modifies_sent_together_each_has_its_own_answer(crowd: Slapd, directory: LdapDirectory) -> None:
+    items = plan(directory, 10)
+    crowd.modify(items[3].before.dn, {"pwdAccountLockedTime": [("MODIFY_ADD", [LOCKED])]})
+    changes = [Change(item.before.dn, "pwdAccountLockedTime", "", LOCKED) for item in items]
+    changes[7] = Change(f"uid=nobody,{BASE}", "pwdAccountLockedTime", "", LOCKED)
+
+    results = directory._connection.modify(changes)
+
+    assert [result.code for result in results] == [0, 0, 0, 20, 0, 0, 0, 32, 0, 0]
+
+
 def test_a_change_between_our_look_and_our_write_is_refused_by_the_server(
     crowd: Slapd, directory: LdapDirectory
 ) -> None:
     (item,) = plan(directory, 1)
 
-    def somebody_is_quicker(modify: Modify, arguments: tuple[Any, ...]) -> Result:
+    def somebody_is_quicker(modify: Modify, changes: list[Change]) -> list[Result]:
         crowd.modify(item.before.dn, {"employeeNumber": [("MODIFY_REPLACE", ["SOMEBODY-ELSE"])]})
-        return modify(*arguments)
+        return modify(changes)
 
     on_modify(directory, somebody_is_quicker)
 
@@ -193,9 +248,9 @@ def test_an_account_disabled_by_somebody_between_our_look_and_our_write_is_alrea
 ) -> None:
     (item,) = plan(directory, 1)
 
-    def somebody_is_quicker(modify: Modify, arguments: tuple[Any, ...]) -> Result:
+    def somebody_is_quicker(modify: Modify, changes: list[Change]) -> list[Result]:
         crowd.modify(item.before.dn, {"pwdAccountLockedTime": [("MODIFY_ADD", [LOCKED])]})
-        return modify(*arguments)
+        return modify(changes)
 
     on_modify(directory, somebody_is_quicker)
 
@@ -209,8 +264,8 @@ def test_an_account_enabled_again_before_it_was_read_back_is_not_reported_closed
 ) -> None:
     (item,) = plan(directory, 1)
 
-    def somebody_takes_it_back(modify: Modify, arguments: tuple[Any, ...]) -> Result:
-        result = modify(*arguments)
+    def somebody_takes_it_back(modify: Modify, changes: list[Change]) -> list[Result]:
+        result = modify(changes)
         crowd.modify(item.before.dn, {"pwdAccountLockedTime": [("MODIFY_DELETE", [])]})
         return result
 

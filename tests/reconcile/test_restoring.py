@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from connector.model import LegState, MemberStatus
+from connector.model import LegKind, LegState, MemberStatus
 from connector.policy import SignIn
 from connector.reconcile.journal_values import Direction, OpenLeg
+from connector.reconcile.plan_values import PlannedLeg
 from connector.reconcile.restoring import SHOWS_WITHIN, Restore, plan_restore, tell_the_person
 from tests.reconcile.build import ENGAGE, TODAY, YESTERDAY, SchoolBuilder
 from tests.reconcile.nights import Nights
@@ -190,6 +191,44 @@ def test_of_two_closings_the_newest_is_undone(tmp_path: Path) -> None:
     carried_out(nights, planned(nights, "ok0"))
 
     assert nights.member("ok0").username == "renamed"  # type: ignore[union-attr] # there is a member
+
+
+def test_what_a_second_order_found_besides_does_not_hide_what_the_first_one_closed(tmp_path: Path) -> None:
+    """A session that came back is closed by a revocation of its own, which took away no door."""
+    nights = closed(tmp_path)
+    row = nights.journal.revocations("ok0")[0].row
+    sessions = replace(row, legs=(PlannedLeg(LegKind.SESSIONS, "web", "uok0"),))
+    applier = nights.applier()
+    applier.revoke([sessions], "")
+    nights.journal.end_run(applier.run, "revoked", 0)
+
+    restore = planned(nights, "ok0")
+
+    assert {leg.target for leg in restore.rows[0].legs} == {"ad", "engage"}
+
+
+def test_doors_that_were_closed_by_two_revocations_of_which_one_waited_are_opened_together(tmp_path: Path) -> None:
+    nights = leaving(tmp_path)
+    nights.ad.trouble.down = True
+    nights.run()
+    nights.ad.trouble.down = False
+    nights.run()
+
+    restore = planned(nights, "ok0")
+
+    assert len(nights.journal.revocations("ok0")) == 2
+    assert {leg.target for leg in restore.rows[0].legs} == {"ad", "engage"}
+
+
+def test_what_was_closed_and_over_long_before_is_not_opened_with_the_newest_closing(tmp_path: Path) -> None:
+    nights = closed(tmp_path)
+    nights.edit_account("ok0", state="512", enabled=True)
+    nights.run()
+
+    restore = planned(nights, "ok0")
+
+    assert len(nights.journal.revocations("ok0")) == 2
+    assert {leg.target for leg in restore.rows[0].legs} == {"ad"}
 
 
 def test_an_account_changed_between_plan_and_restore_is_not_overwritten(tmp_path: Path) -> None:

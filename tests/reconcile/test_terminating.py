@@ -28,7 +28,7 @@ from connector.reconcile.apply import Applier, Pace
 from connector.reconcile.authority import Asked, Record
 from connector.reconcile.boundaries import Boundary, Reached, unwatched
 from connector.reconcile.journal import Journal
-from connector.reconcile.journal_values import Direction
+from connector.reconcile.journal_values import Direction, StoredLeg
 from connector.reconcile.memory import Block
 from connector.reconcile.plan_values import Revocation
 from connector.reconcile.reading import Targets
@@ -432,3 +432,61 @@ def test_a_door_that_cannot_be_read_again_keeps_nothing_from_being_closed_and_is
 
     assert nights.is_closed("ok0")
     assert (done.exit_code, done.not_read_again) == (4, "the reading broke off")
+
+
+# --- what is open from earlier ----------------------------------------------------------------------------------------
+
+
+def swept_in_vain(folder: Path) -> Nights:
+    """Give a school in which ok0 was closed but for the sessions, which the store did not end."""
+    nights = leaving(folder)
+    nights.web.trouble.meanwhile = lambda: setattr(nights.web.trouble, "down", True)
+    nights.run()
+    nights.web.trouble.down = False
+    assert {leg.planned.target for leg in nights.journal.open_legs()} == {"web"}
+    return nights
+
+
+def sweep_of(nights: Nights, person: str) -> StoredLeg:
+    """Give the oldest sessions leg of a person."""
+    stored = nights.journal.revocations(person)[-1]
+    return next(leg for leg in stored.legs if leg.planned.kind is LegKind.SESSIONS)
+
+
+def test_an_older_sweep_under_a_name_that_was_given_to_somebody_entitled_is_called_off(tmp_path: Path) -> None:
+    nights = swept_in_vain(tmp_path)
+    nights.edit_member("ok1", username="uok0")
+    nights.school.session("ok0")
+    living = nights.sessions("ok0")
+
+    _, done = urgent(nights).terminate(urgent(nights).order(TODAY, "Cok0", "custody order"))
+
+    old = sweep_of(nights, "ok0")
+    assert (old.state, old.detail) == (LegState.CALLED_OFF, "the user name is an entitled person's now")
+    assert nights.sessions("ok0") == living
+    assert done.open == ()
+
+
+def test_an_older_sweep_of_a_name_that_is_still_theirs_is_replaced_and_the_name_swept(tmp_path: Path) -> None:
+    nights = swept_in_vain(tmp_path)
+
+    _, done = urgent(nights).terminate(urgent(nights).order(TODAY, "Cok0", "custody order"))
+
+    assert nights.sessions("ok0") == 0
+    assert "replaced by a newer revocation" in sweep_of(nights, "ok0").detail
+    assert (done.exit_code, done.open) == (0, ())
+
+
+def test_an_older_leg_on_an_account_that_an_entitled_person_claims_by_now_is_called_off(tmp_path: Path) -> None:
+    nights = leaving(tmp_path)
+    nights.ad.trouble.lost_before = {nights.account("ok0").guid}
+    nights.run()
+    nights.ad.trouble.lost_before = set()
+    nights.edit_member("ok1", username="uok0")
+
+    urgent(nights).terminate(urgent(nights).order(TODAY, "Cok0", "custody order"))
+
+    stored = nights.journal.revocations("ok0")[-1]
+    leg = next(leg for leg in stored.legs if leg.planned.kind is LegKind.DIRECTORY)
+    assert (leg.state, leg.detail) == (LegState.CALLED_OFF, "claimed by ok1, who is entitled")
+    assert nights.account("ok0").enabled

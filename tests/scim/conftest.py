@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, delete, update
 
 from connector.reconcile.journal import Journal
+from connector.reconcile.journal_audit import START
 from connector.reconcile.journal_store import Store
+from connector.reconcile.journal_tables import audit_head, metadata
 from tests.reconcile.journal_builders import KEY
 from tests.scim.endpoint import Provider, provider
 from tests.servers.postgres import PostgresServer
@@ -23,11 +26,22 @@ def new_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def new_postgresql(postgres: PostgresServer) -> str:
-    """Make a journal once, as above; give its database's name."""
+def one_postgresql(postgres: PostgresServer) -> str:
+    """Make a journal once, as above: it is emptied for each test. Give its URL."""
     url = postgres.create_database()
     Journal.open(url, audit_key=KEY).disconnect()
-    return url.rpartition("/")[2]
+    return url
+
+
+def _empty(url: str) -> None:
+    """Let a journal be as it was when it was made."""
+    engine = create_engine(url)
+    with engine.begin() as conn:
+        for table in reversed(metadata.sorted_tables):
+            if table is not audit_head:
+                conn.execute(delete(table))
+        conn.execute(update(audit_head).values(records=0, mac=START, proved_at=None))
+    engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -36,8 +50,9 @@ def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("new_sqlite"), tmp_path / "journal.db")
         return f"sqlite:///{tmp_path / 'journal.db'}"
-    template: str = request.getfixturevalue("new_postgresql")
-    return str(request.getfixturevalue("postgres").create_database(template))
+    url: str = request.getfixturevalue("one_postgresql")
+    _empty(url)
+    return url
 
 
 @pytest.fixture

@@ -81,14 +81,14 @@ def test_one_that_fails_is_undone_alone_with_its_record(store: Store) -> None:
     given = behind_a_held_commit(Committer(store), [named("a"), failing, named("a"), named("b")])
 
     kinds = Counter(type(one) for one in given)
-    assert kinds == {str: 2, ScimError: 1, JournalError: 1}
+    assert kinds == {str: 2, ScimError: 1, JournalError: 1}  # the second "a" meets the first
     assert kept(store) == {"a", "b"}
     with store.reading() as conn:
         assert {one.subject for one in newest(conn, 9)} == {"a", "b"}
 
 
 def test_a_commit_that_fails_is_a_failure_for_everybody_in_it(store: Store) -> None:
-    failures = []
+    failures: list[int] = []
 
     def fail(_conn: object) -> None:
         if not failures:

@@ -40,12 +40,21 @@ def test_every_schema_a_resource_may_name_can_be_fetched_alone() -> None:
         assert one["meta"] == {"resourceType": "Schema", "location": f"{BASE}/Schemas/{one['id']}"}
 
 
-def test_our_own_extension_is_read_only_in_every_part() -> None:
+def test_of_our_own_extension_a_client_writes_the_note_alone() -> None:
     attributes = schema(CONNECTOR_SCHEMA, BASE)["attributes"]
 
-    assert [one["name"] for one in attributes] == ["status", "legs", "effectiveBy", "reason", "source"]
-    assert {one["mutability"] for one in attributes} == {"readOnly"}
+    assert [one["name"] for one in attributes] == ["status", "legs", "effectiveBy", "reason", "source", "note"]
+    assert [one["mutability"] for one in attributes] == ["readOnly"] * 5 + ["readWrite"]
     assert {one["mutability"] for one in attributes[1]["subAttributes"]} == {"readOnly"}
+
+
+def test_a_user_always_has_active_and_a_member_the_name_of_its_user() -> None:
+    active = next(one for one in schema(USER_SCHEMA, BASE)["attributes"] if one["name"] == "active")
+    members = next(one for one in schema(GROUP_SCHEMA, BASE)["attributes"] if one["name"] == "members")
+    display = next(one for one in members["subAttributes"] if one["name"] == "display")
+
+    assert active["required"] is True
+    assert (display["mutability"], display["returned"]) == ("readOnly", "request")
 
 
 def test_the_resource_types_name_their_schemas_and_where_they_are() -> None:

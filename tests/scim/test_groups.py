@@ -17,6 +17,7 @@ from connector.scim import group_store
 from connector.scim.clients import Client
 from connector.scim.committing import turn
 from connector.scim.prepared import Prepared
+from connector.scim.serving import EXTENSION
 from tests.scim.endpoint import GROUP, USER, Provider, group
 
 Provide = Callable[..., Provider]
@@ -50,7 +51,13 @@ def crowd(store: Store, group_id: str, size: int) -> None:
         at = now.writing.now
         document = json.dumps({"schemas": [USER], "userName": "one of many", "active": True})
         same = {"source": "scim", "client": "", "external_id": None, "code_key": "", "active": True, "wanted": True}
-        kept = {"pending": "", "pending_since": None, "document": document, "search": {}, "mirror_digest": ""}
+        kept: dict[str, object] = {
+            "pending": "",
+            "pending_since": None,
+            "document": document,
+            "search": {},
+            "mirror_digest": "",
+        }
         times = {"version": 1, "created_at": at, "modified_at": at}
         names = [f"u{number}" for number in range(size)]
         own = [
@@ -76,12 +83,27 @@ def test_a_group_has_its_members_and_they_have_it(entra: Provider) -> None:
     staff = entra.group("Staff", ada["id"])
 
     base = "http://localhost/scim/v2"
-    member = {"value": ada["id"], "$ref": f"{base}/Users/{ada['id']}", "display": "ada", "type": "User"}
+    member = {"value": ada["id"], "$ref": f"{base}/Users/{ada['id']}", "type": "User"}
     assert staff["members"] == [member]
     assert entra.get(f"/Groups/{staff['id']}").json == staff
     own = entra.get(f"/Users/{ada['id']}").json
     assert own["groups"] == [{"value": staff["id"], "$ref": f"../Groups/{staff['id']}", "display": "Staff"}]
     assert own["meta"]["version"] == 'W/"2"'
+
+
+def test_a_member_is_called_by_its_users_name_for_who_asks_and_a_name_that_is_sent_counts_for_nothing(
+    entra: Provider,
+) -> None:
+    ada, staff = entra.user("ada"), entra.group("Staff")
+    sent = {"op": "Add", "path": "members", "value": [{"value": ada["id"], "display": "Countess"}]}
+
+    entra.patch(f"/Groups/{staff['id']}", sent)
+
+    path = f"/Groups/{staff['id']}"
+    assert entra.get(f"{path}?attributes=Members.Display").json["members"] == [{"display": "ada"}]
+    both = entra.get(f"{path}?attributes=members,members.display").json["members"]
+    assert [(one["value"], one["display"]) for one in both] == [(ada["id"], "ada")]
+    assert "display" not in entra.get(f"{path}?attributes=members").json["members"][0]
 
 
 def test_members_alone_are_answered_without_a_body_and_for_a_strict_client_with_one(
@@ -91,9 +113,7 @@ def test_members_alone_are_answered_without_a_body_and_for_a_strict_client_with_
     strict = provide(client=Client("strict", strict=True))
 
     tolerant = entra.patch(f"/Groups/{staff['id']}", add(ada["id"]))
-    asked = entra.patch(
-        f"/Groups/{staff['id']}", remove(ada["id"]), headers={"Prefer": "return=representation"}
-    )
+    asked = entra.patch(f"/Groups/{staff['id']}", remove(ada["id"]), headers={"Prefer": "return=representation"})
     whole = strict.patch(f"/Groups/{staff['id']}", {"op": "add", "path": "members", "value": [{"value": ada["id"]}]})
 
     assert (tolerant.status, tolerant.body, tolerant.headers["ETag"]) == (204, b"", 'W/"2"')
@@ -166,12 +186,14 @@ def test_deleting_a_group_and_deleting_a_member_are_seen_from_the_other_side(ent
 def test_members_left_out_of_the_answer_are_not_read(entra: Provider) -> None:
     ada = entra.user("ada")
     staff = entra.group("Staff", ada["id"])
-    asked: list[str] = []
-    room = entra.flask.extensions["connector.scim"]
-    real = room.lookup._reader.rows
-    room.lookup._reader.rows = lambda statement, **values: asked.append(str(statement._statement)) or real(
-        statement, **values
-    )
+    reader, asked = entra.flask.extensions[EXTENSION].lookup._reader, []
+    real = reader.rows
+
+    def rows(statement: Prepared, **values: object) -> object:
+        asked.append(str(statement._statement))
+        return real(statement, **values)
+
+    reader.rows = rows
 
     without = entra.get(f"/Groups/{staff['id']}?excludedAttributes=members").json
     listed = entra.get("/Groups?attributes=displayName").json["Resources"]

@@ -162,7 +162,9 @@ def test_a_refusal_for_somebodys_access_changes_nothing_and_is_audited(provide: 
         assert [(one.kind, one.operator) for one in newest(conn, 5)] == [("scim-refused", "scim:entra")]
 
 
-def test_what_nobody_foresaw_is_told_without_a_word_about_us(provide: Provide, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_nobody_foresaw_is_told_without_a_word_about_us(
+    provide: Provide, caplog: pytest.LogCaptureFixture
+) -> None:
     broken = provide(rules=_Failing(ZeroDivisionError("secret detail")))
 
     answer = broken.post("/Users", user("ada"))

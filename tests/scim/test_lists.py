@@ -111,9 +111,7 @@ def test_a_cursor_is_not_disturbed_by_who_comes_and_goes(seven: Provider) -> Non
         (lambda cursor: f"{cursor}&count=many", "invalidCount"),
     ],
 )
-def test_a_cursor_that_is_not_ours_is_refused(
-    seven: Provider, change: Callable[[str], str], wrong: str
-) -> None:
+def test_a_cursor_that_is_not_ours_is_refused(seven: Provider, change: Callable[[str], str], wrong: str) -> None:
     cursor = seven.get("/Users?cursor=&count=1").json["nextCursor"]
 
     answer = seven.get(f"/Users?cursor={change(cursor)}")

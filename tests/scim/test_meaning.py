@@ -322,7 +322,7 @@ def test_more_deactivations_than_a_client_may_make_in_an_hour_are_refused_and_al
     assert "connector token limit entra" in answer.get_json()["detail"]
     assert school.read(users[4]["id"])["active"] is True
     kinds = [record.kind for record in school.connector.journal.audit_records()]
-    assert "scim-refused" in kinds
+    assert "scim-too-many" in kinds
 
 
 def test_an_urgent_termination_is_told_to_the_provider_at_once(school: School) -> None:

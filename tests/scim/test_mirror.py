@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from connector.model import Status
 from connector.reconcile.journal_scim_tables import scim_people, scim_users
+from connector.scim.clients import Client
+from connector.scim.mirrored import users
 from connector.scim.models import CONNECTOR_SCHEMA, ENTERPRISE_SCHEMA
+from connector.scim.seam import Adopted
+from connector.scim.search_document import index_key
 from connector.scim.truth import LET_IN
 from tests.scim.school import Mirrored, mirrored
 
@@ -109,3 +114,60 @@ def test_contact_code_and_e_mail_stand_where_providers_look_for_them(school: Mir
     assert document[ENTERPRISE_SCHEMA]["employeeNumber"] == people[row.person_id].code
     assert document["emails"][0] == {"value": people[row.person_id].email, "type": "work", "primary": True}
     assert Status(document[CONNECTOR_SCHEMA]["status"])
+
+
+def called(school: Mirrored, person_id: str, name: str, **values: object) -> None:
+    """Let somebody's User have that name."""
+    columns = {"user_name": name, "user_name_key": index_key(name), **values}
+    with school.connector.journal.store.writing() as writing:
+        writing.conn.execute(update(scim_users).where(scim_users.c.person_id == person_id).values(**columns))
+
+
+@pytest.mark.parametrize("client", ["", "entra"])
+def test_the_clients_note_outlives_whatever_is_told_of_a_user(school: Mirrored, client: str) -> None:
+    row = next(row for row in school.users() if row.active)
+    document = json.loads(row.document)
+    document[CONNECTOR_SCHEMA] = {"status": "none", "note": "INC-1"}
+    values = {"client": client, "document": json.dumps(document), "mirror_digest": ""}
+    called(school, row.person_id, row.user_name, **values)
+
+    school.mirror.write(school.judgement)
+    mirrored_again = json.loads(school.user(row.person_id).document)[CONNECTOR_SCHEMA]
+    school.telling.tell([row.id])
+    told = json.loads(school.user(row.person_id).document)[CONNECTOR_SCHEMA]
+
+    assert (mirrored_again["status"], mirrored_again["note"]) == ("active", "INC-1")
+    assert (told["status"], told["note"]) == ("active", "INC-1")
+
+
+def test_a_user_is_adopted_by_its_name_however_it_is_composed_and_by_no_other_of_the_same_key(school: Mirrored) -> None:
+    entitled = {key for key, one in school.judgement.decisions.by_key().items() if one.status is Status.ACTIVE}
+    row = next(row for row in school.users() if row.active and row.person_id in entitled)
+    called(school, row.person_id, "Ömer  Straße")
+    client = Client("entra")
+
+    with school.connector.journal.store.writing() as writing:
+        same = school.gate.create(writing, client, {"userName": "O\u0308MER  STRAßE", "active": True})
+        other = school.gate.create(writing, client, {"userName": "Ömer Strasse", "active": True})
+
+    assert isinstance(same, Adopted)
+    assert same.user_id == row.id
+    assert not isinstance(other, Adopted)
+    assert other.source == "scim"
+
+
+def test_a_name_somebody_else_has_in_another_spelling_is_not_given_again(
+    school: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [one for one in users(school.judgement) if not one.blocked][:2]
+    called(school, made[0].person_id, "Ömer Lee")
+    with school.connector.journal.store.writing() as writing:
+        writing.conn.execute(delete(scim_users).where(scim_users.c.person_id == made[1].person_id))
+    renamed = [made[0], replace(made[1], names=("O\u0308mer  Lee", "the next one"))]
+    monkeypatch.setattr("connector.scim.mirror.users", lambda _: renamed)
+
+    school.mirror.write(school.judgement)
+
+    row = school.user(made[1].person_id)
+    assert row.user_name == "the next one"
+    assert row.id[14] == "7"  # RFC 9562 5.7

@@ -50,7 +50,10 @@ def refusal(body: object, *, strict: bool = False, document: Document | None = N
         (op("remove", 'groups[value eq "g"]'), "mutability"),
         (op("replace", f"{ENTERPRISE_SCHEMA}:manager.displayName", value="x"), "mutability"),
         (op("replace", f"{CONNECTOR_SCHEMA}:status", value="active"), "mutability"),
-        (op("remove", CONNECTOR_SCHEMA), "mutability"),
+        (op("remove", f"{CONNECTOR_SCHEMA}:legs"), "mutability"),
+        (op("add", f"{CONNECTOR_SCHEMA}:reason", value="x"), "mutability"),
+        (op("add", CONNECTOR_SCHEMA, value="INC-1"), "invalidValue"),
+        (op("add", CONNECTOR_SCHEMA, value={"note": ["INC-1"]}), "invalidValue"),
         (op("remove", "userName"), "mutability"),
         (op("replace", "userName", value=None), "mutability"),
         (op("remove", "active"), "mutability"),
@@ -158,6 +161,43 @@ def test_an_extension_can_be_removed_and_ours_stays() -> None:
     assert CONNECTOR_SCHEMA in document["schemas"]
 
 
+@pytest.mark.parametrize("name", ["add", "replace"])
+def test_the_note_is_written_by_its_path_or_in_the_extension(name: str) -> None:
+    before = stored_user()
+    noted = {**before, CONNECTOR_SCHEMA: {**before[CONNECTOR_SCHEMA], "note": "INC-1"}}
+
+    assert after(before, op(name, f"{CONNECTOR_SCHEMA}:note", value="INC-1")) == noted
+    assert after(before, op(name, CONNECTOR_SCHEMA, value={"note": "INC-1"})) == noted
+    assert after(before, op(name, value={CONNECTOR_SCHEMA: {"note": "INC-1"}})) == noted
+
+
+def test_only_the_note_is_removed_with_our_extension() -> None:
+    before = stored_user()
+    noted = after(before, op("add", f"{CONNECTOR_SCHEMA}:note", value="INC-1"))
+
+    assert after(noted, op("remove", f"{CONNECTOR_SCHEMA}:note")) == before
+    assert after(noted, op("remove", CONNECTOR_SCHEMA)) == before
+    assert after(noted, op("replace", CONNECTOR_SCHEMA, value={"note": None})) == before
+
+
+def test_what_we_said_is_passed_over_in_a_value_and_refused_to_a_strict_client_who_changes_it() -> None:
+    before = stored_user()
+    told = {**before[CONNECTOR_SCHEMA], "note": "INC-1"}
+    other = op("replace", CONNECTOR_SCHEMA, value={**told, "status": "none"})
+
+    assert after(before, op("replace", CONNECTOR_SCHEMA, value=told)) == {**before, CONNECTOR_SCHEMA: told}
+    assert after(before, other, strict=False) == {**before, CONNECTOR_SCHEMA: told}
+    assert refusal(patch(other), strict=True).scim_type == "mutability"
+
+
+def test_an_extension_that_is_removed_after_an_unusual_step_is_gone() -> None:
+    chosen = op("add", f'{ENTERPRISE_SCHEMA}:manager[value eq "u2"]', value={"value": "u2"})
+
+    document = after(stored_user(), chosen, op("remove", ENTERPRISE_SCHEMA), strict=False)
+
+    assert ENTERPRISE_SCHEMA not in document
+
+
 def test_what_a_client_may_not_write_survives_the_library() -> None:
     before = stored_user(groups=[{"value": "g1"}])
 
@@ -222,12 +262,15 @@ _DOCUMENTS = st.fixed_dictionaries(
         "roles": st.lists(_VALUE, max_size=2),
         "photos": st.lists(_VALUE, max_size=2),
         ENTERPRISE_SCHEMA: st.fixed_dictionaries({}, optional={"department": _TEXTS, "manager": _TEXTS}),
+        CONNECTOR_SCHEMA: st.fixed_dictionaries({}, optional={"note": _TEXTS}),
     },
 )
 _PLAIN_PATHS = st.sampled_from(
     ["title", "displayName", "externalId", "name.givenName", "name.familyName"]
     + [f"{ENTERPRISE_SCHEMA}:{name}" for name in ("department", "manager", "manager.value")]
+    + [f"{CONNECTOR_SCHEMA}:note"]
 )
+_EXTENSIONS = st.sampled_from([ENTERPRISE_SCHEMA, CONNECTOR_SCHEMA])
 _SELECTIONS = st.builds(
     lambda name, key, text, part: f"{name}[{key} eq {json.dumps(text)}]{part}",
     _LISTS,
@@ -237,7 +280,7 @@ _SELECTIONS = st.builds(
 )
 _OPERATIONS = st.one_of(
     st.builds(lambda o, p, v: op(o, p, value=v), st.sampled_from(["Add", "replace"]), _PLAIN_PATHS, st.none() | _TEXTS),
-    st.builds(lambda p: op("Remove", p), _PLAIN_PATHS | _SELECTIONS | _LISTS | st.just(ENTERPRISE_SCHEMA)),
+    st.builds(lambda p: op("Remove", p), _PLAIN_PATHS | _SELECTIONS | _LISTS | _EXTENSIONS),
     st.builds(lambda o, p, v: op(o, p, value=v), st.sampled_from(["add", "replace"]), _SELECTIONS, st.none() | _TEXTS),
     st.builds(lambda p, v: op("replace", p, value=v), _LISTS, st.lists(_VALUE, max_size=2)),
     st.builds(

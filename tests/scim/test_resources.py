@@ -235,6 +235,20 @@ def test_a_replacement_keeps_what_a_client_may_not_write_and_nothing_else() -> N
     }
 
 
+def test_of_our_extension_the_note_is_the_clients() -> None:
+    sent = user_body(**{CONNECTOR_SCHEMA: {"status": "none", "NOTE": "INC-2"}})
+    before = stored_user()
+    before[CONNECTOR_SCHEMA] |= {"note": "INC-1"}
+
+    created = validated_user(sent, strict=True)
+    replaced, silent = replaced_user(before, sent, strict=True), replaced_user(before, user_body(), strict=True)
+
+    assert created[CONNECTOR_SCHEMA] == {"note": "INC-2"}
+    assert created["schemas"] == [USER_SCHEMA, CONNECTOR_SCHEMA]
+    assert replaced[CONNECTOR_SCHEMA] == {"status": "active", "source": "admin", "note": "INC-2"}
+    assert silent[CONNECTOR_SCHEMA] == {"status": "active", "source": "admin"}
+
+
 @pytest.mark.parametrize("silent", [{}, {"active": None}])
 def test_a_replacement_silent_about_active_opens_no_door(silent: dict[str, Any]) -> None:
     after = replaced_user(stored_user(active=False), user_body(**silent), strict=False)

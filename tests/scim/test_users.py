@@ -1,6 +1,13 @@
 """Users over HTTP: created, read, found, changed, deleted."""
 
+from connector.reconcile.journal_audit import newest
+from connector.scim.models import CONNECTOR_SCHEMA
 from tests.scim.endpoint import ENTERPRISE, SCIM, Provider, user
+
+
+def audited(entra: Provider) -> list[str]:
+    with entra.store.reading() as conn:
+        return [event.text for event in newest(conn, 10)]
 
 
 def test_a_user_that_was_created_is_answered_as_it_is_read_later(entra: Provider) -> None:
@@ -81,3 +88,55 @@ def test_a_user_that_was_deleted_is_gone_and_its_name_is_free(entra: Provider) -
     assert (gone.status, gone.json["status"]) == (404, "404")
     assert entra.get("/Users").json["totalResults"] == 0
     assert entra.user("ada@school.example")["id"] != ada["id"]
+
+
+def test_ids_rise_with_time_and_are_all_different(entra: Provider) -> None:
+    ids = [entra.user(f"user{number}")["id"] for number in range(3)]
+
+    assert len({*ids}) == 3
+    assert [one[:8] for one in ids] == sorted(one[:8] for one in ids)
+    assert all(one[14] == "7" and one[19] in "89ab" for one in ids)  # RFC 9562 4.1, 4.2
+
+
+def test_a_note_about_a_change_is_kept_with_the_user_and_stands_in_its_audit_record(entra: Provider) -> None:
+    ada = entra.user("ada@school.example", **{CONNECTOR_SCHEMA: {"note": "INC-1"}})
+    leaving = {"active": False, CONNECTOR_SCHEMA: {"note": "INC-2: left\r\nthe school\u202e"}}
+
+    answer = entra.patch(f"/Users/{ada['id']}", {"op": "replace", "value": leaving})
+    entra.patch(f"/Users/{ada['id']}", {"op": "replace", "path": "nickName", "value": "A"})
+
+    assert ada[CONNECTOR_SCHEMA] == {"note": "INC-1"}
+    assert answer.json[CONNECTOR_SCHEMA] == leaving[CONNECTOR_SCHEMA]
+    assert audited(entra) == [
+        'User ada@school.example was created. Note: "INC-1"',
+        f'User ada@school.example was changed: active, {CONNECTOR_SCHEMA}. Note: "INC-2: left  the school"',
+        "User ada@school.example was changed: nickName.",
+    ]
+
+
+def test_of_a_long_note_the_audit_record_has_the_beginning(entra: Provider) -> None:
+    ada = entra.user("ada@school.example")
+
+    answer = entra.patch(f"/Users/{ada['id']}", {"op": "add", "path": f"{CONNECTOR_SCHEMA}:note", "value": "n" * 5000})
+
+    assert len(answer.json[CONNECTOR_SCHEMA]["note"]) == 5000
+    assert audited(entra)[-1].endswith(f'Note: "{"n" * 200}"')
+
+
+def test_users_are_found_by_their_note(entra: Provider) -> None:
+    ada = entra.user("ada@school.example", **{CONNECTOR_SCHEMA: {"note": "INC-1"}})
+    entra.user("bob@school.example", **{CONNECTOR_SCHEMA: {"note": "INC-2"}})
+
+    found = entra.get(f'/Users?filter={CONNECTOR_SCHEMA}:note sw "inc-1"')
+
+    assert [one["id"] for one in found.json["Resources"]] == [ada["id"]]
+
+
+def test_a_name_that_only_shares_its_key_is_taken_but_not_found_by(entra: Provider) -> None:
+    entra.user("Straße  1")
+
+    taken = entra.post("/Users", user("STRASSE 1"))
+    found = [entra.get(f'/Users?filter=userName eq "{name}"') for name in ("straße  1", "strasse  1", "straße 1")]
+
+    assert taken.status == 409
+    assert [answer.json["totalResults"] for answer in found] == [1, 0, 0]

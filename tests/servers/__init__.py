@@ -7,10 +7,20 @@ import os
 import shutil
 import socket
 import subprocess
+from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
+"""Which of several pytest processes this is: 1, 2 and so on; 0 where there is but one."""
+
+_PORTS_EACH = 2_000
+_FIRST_PORT = 20_000 + WORKER % 5 * _PORTS_EACH
+# Below what systems give to outgoing connections, so that none takes a port between here and the server's start; and
+# each process has ports of its own, one after the other, so that a port nobody listens on stays such a one.
+_ports = (_FIRST_PORT + number % _PORTS_EACH for number in count(os.getpid() * 97))
 
 _EXTRA_PATHS = ("/usr/sbin", "/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/15/bin")
 
@@ -32,10 +42,19 @@ def _missing(sentence: str) -> NoReturn:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Give a port nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind((host, 0))
-        return int(listener.getsockname()[1])
+    """Give a port nobody listens on, and that nobody else is given soon."""
+    return next(port for port in _ports if is_free(host, port))
+
+
+def is_free(host: str, *ports: int) -> bool:
+    """Say whether nobody listens there."""
+    try:
+        for port in ports:
+            with socket.socket() as listener:
+                listener.bind((host, port))
+    except OSError:
+        return False
+    return True
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = 10) -> None:

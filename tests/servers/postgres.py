@@ -52,15 +52,16 @@ class PostgresServer:
             )
 
 
-def start(folder: Path) -> PostgresServer:
-    """Make a cluster in `folder` and start it."""
+def start(folder: Path, *, durable: bool = False) -> PostgresServer:
+    """Make a cluster in `folder` and start it. A `durable` one commits to disk, as one that is installed does."""
     initdb, postgres = require("initdb", _PACKAGE), require("postgres", _PACKAGE)
     user = _server_user(folder)
     cluster, log = folder / "cluster", folder / "postgres.log"
     arguments = [initdb, "-D", str(cluster), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync"]
     subprocess.run(arguments, check=True, capture_output=True, cwd=folder, user=user)
     port = free_port()
-    options = [part for option in _OPTIONS for part in ("-c", option)]
+    chosen = [option for option in _OPTIONS if not (durable and option.endswith("=off"))]
+    options = [part for option in chosen for part in ("-c", option)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [postgres, "-D", str(cluster), "-p", str(port), "-k", str(folder), *options],

@@ -6,7 +6,6 @@ The domain is provisioned once per session and cloned for each instance: cloning
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import _missing, require, stop, tail
+from tests.servers import WORKER, _missing, is_free, require, stop, tail
 from tests.servers.certificates import make_authority, make_leaf
 from tests.servers.ldap_client import signed_in, until_it_answers
 
@@ -163,8 +162,8 @@ class SambaDc:
 
 
 @contextmanager
-def running_samba(template: Path, folder: Path) -> Iterator[SambaDc]:
-    """Run a clone of a provisioned domain."""
+def running_samba(template: Path, folder: Path, *, durable: bool = False) -> Iterator[SambaDc]:
+    """Run a clone of a provisioned domain. A `durable` one answers a write when it is on disk, as it is installed."""
     address = _free_address()
     shutil.copytree(template / "t", folder / "t", symlinks=True)
     (folder / "run").mkdir()
@@ -172,7 +171,8 @@ def running_samba(template: Path, folder: Path) -> Iterator[SambaDc]:
     leaf = make_leaf(authority, "dc1", address=address, dns="dc1.lab.test")
     conf = folder / "smb.conf"
     conf.write_text(
-        _CONF.format(address=address, tree=folder / "t", run=folder / "run", ca=authority.certificate,
+        (_CONF.replace("ldb:nosync = yes\n", "") if durable else _CONF)
+        .format(address=address, tree=folder / "t", run=folder / "run", ca=authority.certificate,
                      certificate=leaf.certificate, key=leaf.key)
     )  # fmt: skip
     log = folder / "samba.log"
@@ -211,16 +211,11 @@ def provision(folder: Path) -> Path:
 def _free_address() -> str:
     """Give a loopback address whose LDAP ports nobody listens on: Samba's ports are fixed, its address is not."""
     start = os.getpid() % 200
-    for offset in range(200):
-        address = f"127.0.{10 + offset // 100}.{2 + (start + offset) % 200}"
-        try:
-            for port in (389, 636, 3268, 3269):
-                with socket.socket() as listener:
-                    listener.bind((address, port))
-        except OSError:
-            continue
-        return address
-    raise RuntimeError("no loopback address has its LDAP ports free")
+    addresses = (f"127.0.{10 + WORKER}.{2 + (start + offset) % 200}" for offset in range(200))
+    address = next((one for one in addresses if is_free(one, 389, 636, 3268, 3269)), None)
+    if address is None:
+        raise RuntimeError("no loopback address has its LDAP ports free")
+    return address
 
 
 @pytest.fixture(scope="session")

@@ -157,15 +157,19 @@ class Slapd:
 
 
 @contextmanager
-def running_slapd(folder: Path, ldif: str = "") -> Iterator[Slapd]:
-    """Run a slapd with this content besides its suffix and policy (slapadd -q: any size is quick)."""
+def running_slapd(folder: Path, ldif: str = "", *, durable: bool = False) -> Iterator[Slapd]:
+    """Run a slapd with this content besides its suffix and policy (slapadd -q: any size is quick).
+
+    A `durable` one answers a write when it is on disk, as one that is installed does.
+    """
     binary = require("slapd", "slapd")
     authority = make_authority(folder / "tls")
     leaf = make_leaf(authority, "slapd")
     (folder / "db").mkdir()
     conf = folder / "slapd.conf"
     conf.write_text(
-        _CONF.format(folder=folder, ca=authority.certificate, certificate=leaf.certificate, key=leaf.key, base=BASE,
+        (_CONF.replace("dbnosync\n", "") if durable else _CONF)
+        .format(folder=folder, ca=authority.certificate, certificate=leaf.certificate, key=leaf.key, base=BASE,
                      admin=ADMIN_DN, password=ADMIN_PASSWORD)
     )  # fmt: skip
     (folder / "seed.ldif").write_text(_SEED + ldif)
