@@ -4,7 +4,8 @@ Whoever comes while another commits is taken along by the next commit. Each act 
 alone, and nobody is told "done" before the commit returned. It starts no thread and holds no connection while idle.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -21,6 +22,9 @@ T = TypeVar("T")
 MOST = 64
 """How many acts one transaction takes: the first of them must not wait for a crowd."""
 
+_GATHER_SECONDS, _GATHERINGS = 0.0005, 4
+"""How often, and how many times at most, a commit looks whether those are back whom the last one answered."""
+
 _LAST = {table.name: select(func.max(table.c.position)) for table in (scim_users, scim_groups)}
 _AMOUNT = (
     scim_counts.update()
@@ -36,18 +40,44 @@ class Turn:
     """One write transaction and what its acts have in common: it is written once for all of them.
 
     `grown` is how many rows a table has more; `mails` the new e-mail addresses of Users, and whether a User is new.
+    Acts that run `together` may leave rows for the end: where two of them collide there, each is done again alone.
     """
 
-    writing: Writing
+    unflushed: Writing
+    together: bool = False
     grown: dict[str, int] = field(default_factory=dict)
     mails: dict[str, tuple[Collection[str], bool]] = field(default_factory=dict)
     _positions: dict[str, int] = field(default_factory=dict)
+    _later: dict[Prepared, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def writing(self) -> Writing:
+        """The transaction, with everything in it that was left for later: what is read there is the truth.
+
+        `unflushed` is the same without: for who reads nothing, or nothing that an index would not refuse in the end.
+        """
+        self.flush()
+        return self.unflushed
+
+    def later(self, statement: Prepared, key: str, values: Mapping[str, Any]) -> None:
+        """Leave a row for the end. Whoever looks for `key` meanwhile asks `is_left` first."""
+        self._later.setdefault(statement, {})[key] = values
+
+    def is_left(self, key: str) -> bool:
+        """Say whether a row of this key is still to be written."""
+        return any(key in rows for rows in self._later.values())
+
+    def flush(self) -> None:
+        """Write what was left for later, each statement once for all its rows."""
+        while self._later:
+            statement, rows = self._later.popitem()
+            statement.write_many(self.unflushed.conn, list(rows.values()))
 
     def position(self, table: Table) -> int:
         """Give the next row's place in its list. Safe because there is one writer at a time."""
         last = self._positions.get(table.name)
         if last is None:
-            last = int(self.writing.conn.scalar(_LAST[table.name]) or 0)
+            last = int(self.unflushed.conn.scalar(_LAST[table.name]) or 0)  # what is left for later asked first
         self._positions[table.name] = last + 1
         return last + 1
 
@@ -58,14 +88,18 @@ class Turn:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Undo what is done inside when it fails, and only that."""
-        notes, grown, mails = len(self.writing.notes), dict(self.grown), dict(self.mails)
+        writing, together = self.writing, self.together
+        notes, grown, mails = len(writing.notes), dict(self.grown), dict(self.mails)
+        self.together = False
         try:
-            with self.writing.conn.begin_nested():
+            with writing.conn.begin_nested():
                 yield
         except BaseException:
-            del self.writing.notes[notes:]
+            del writing.notes[notes:]
             self.grown, self.mails = grown, mails
             raise
+        finally:
+            self.together = together
 
     def settle(self) -> None:
         """Write the counts and addresses, once for all acts."""
@@ -94,6 +128,22 @@ It may be done twice, where one that shared its first transaction failed: it kee
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Foreseeing(Generic[T]):
+    """An act on one User that says what it will ask for, so that one question does for a whole batch of such acts.
+
+    `foresee` is given the wishes of all acts that share it, and says whether they may leave rows for the end.
+    """
+
+    act: Act[T]
+    foresee: Callable[[Turn, Sequence[Any]], bool]
+    wish: Any
+
+    def __call__(self, turn: Turn) -> T:
+        """Do the act."""
+        return self.act(turn)
+
+
 @dataclass(slots=True, eq=False)
 class _Asked(Generic[T]):
     """One act that waits for its commit. `woken` is locked until it is answered, or has to lead the next commit."""
@@ -113,6 +163,7 @@ class Committer:
         self._guard = Lock()
         self._waiting: list[_Asked[Any]] = []
         self._led = False
+        self._expected = 0
 
     def run(self, act: Act[T]) -> T:
         """Do the act, and return what it gave once it is durable.
@@ -134,6 +185,7 @@ class Committer:
 
     def _lead(self) -> None:
         """Commit for everybody who waits, then hand over to whoever came meanwhile."""
+        self._gather()
         with self._guard:
             batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         try:
@@ -142,10 +194,18 @@ class Committer:
             with self._guard:
                 self._led = bool(self._waiting)
                 heir = self._waiting[:1]
+                self._expected = len(batch) + len(self._waiting)
             for asked in batch:
                 asked.done = True
             for asked in (*heir, *batch):
                 asked.woken.release()
+
+    def _gather(self) -> None:
+        """Wait a moment for those whom the last commit answered: they usually come again, and each commit has its price."""
+        for _ in range(_GATHERINGS):
+            if len(self._waiting) >= self._expected:
+                break
+            time.sleep(_GATHER_SECONDS)
 
     def _commit(self, batch: Sequence[_Asked[Any]]) -> None:
         """Do a batch as one; where an act fails, undo all and do them again, each on its own."""
@@ -163,13 +223,13 @@ class Committer:
 
     def _do(self, batch: Sequence[_Asked[Any]], *, alone: bool) -> None:
         with turn(self._store) as shared:
-            for asked in batch:
-                if alone:
+            if len(batch) == 1 and not alone:
+                batch[0].result = batch[0].act(shared)
+            elif alone:
+                for asked in batch:
                     self._do_alone(asked, shared)
-                elif len(batch) == 1:
-                    asked.result = asked.act(shared)
-                else:
-                    _do_together(asked, shared)
+            else:
+                _do_together(batch, shared)
 
     def _do_alone(self, asked: _Asked[Any], shared: Turn) -> None:
         try:
@@ -179,12 +239,21 @@ class Committer:
             asked.error = error
 
 
+def _foresee(acts: Sequence[Act[Any]], shared: Turn) -> bool:
+    """Let acts foresee together, where each of them is one that can: any other could change what was seen."""
+    seeing = [act for act in acts if isinstance(act, Foreseeing)]
+    return len(seeing) == len(acts) and seeing[0].foresee(shared, [act.wish for act in seeing])
+
+
 class _ActFailed(Exception):  # noqa: N818 - named after what happened, as our errors are
     """An act failed among others."""
 
 
-def _do_together(asked: _Asked[Any], shared: Turn) -> None:
+def _do_together(batch: Sequence[_Asked[Any]], shared: Turn) -> None:
     try:
-        asked.result = asked.act(shared)
+        shared.together = _foresee([asked.act for asked in batch], shared)
+        for asked in batch:
+            asked.result = asked.act(shared)
+        shared.flush()
     except Exception as error:
         raise _ActFailed from error

@@ -24,7 +24,17 @@ from connector.reconcile.memory import Block
 from connector.reconcile.refusals import TOO_MANY
 from connector.scim.clients import Client
 from connector.scim.errors import ScimError, conflict, forbidden
-from connector.scim.people import ENTERPRISE, Known, code_key, correlate, is_blocked, known
+from connector.scim.people import (
+    ENTERPRISE,
+    Known,
+    code_key,
+    correlate,
+    in_the_way,
+    is_blocked,
+    is_heard_of,
+    known,
+    resembling,
+)
 from connector.scim.seam import Adopted, Document, Ruling
 from connector.scim.search_document import index_key, same_name
 
@@ -32,6 +42,9 @@ ADMIN = "admin"
 """What `source` says of people the admin system knows."""
 
 CLOSE, OPEN, UPDATE = "close", "open", "update"
+
+NEW, FREE = "new", "free"
+"""What is foreseen of a person: nothing was ever heard of them; nothing keeps them out, and nobody is closing them."""
 
 _HOUR = timedelta(hours=1)
 _SOURCED = 11
@@ -70,14 +83,34 @@ class Gate:
 
     def create(self, writing: Writing, client: Client, document: Document) -> Ruling | Adopted:
         """Rule on a new User: the admin system's person, or somebody only the provider knows."""
+        person_id = sourced_id(str(document.get("userName") or ""))
+        foreseen = writing.foreseen.pop((NEW, person_id), False)
+        if foreseen or not is_heard_of(writing.conn, {person_id: document}):
+            return self._new(document, person_id)
         person = correlate(writing.conn, document) or self._by_user_name(writing, document)
         if person is None:
-            return self._create_sourced(writing, document)
+            self._refuse_resembling(writing, document)
+            return self._create_sourced(writing, document, person_id)
         there = writing.conn.execute(_USER_OF, {"person_id": person.person_id}).first()
         if there is not None and there.client:
             raise conflict(f"This person has the User {there.id} already.")
         ruling = self._ruled(writing, client, person, document)
         return Adopted(there.id, ruling) if there is not None else ruling
+
+    def foresee(self, writing: Writing, new: Sequence[Document], changed: Sequence[Row[Any]]) -> bool:
+        """Ask once for a whole batch what nearly never is: that anything stands in anybody's way.
+
+        Only for acts that concern one User each: what one of them writes about a person is no other's business. Where
+        a new one was heard of, other Users are read too, and whatever was written must be seen.
+        """
+        by_id = {sourced_id(str(document.get("userName") or "")): document for document in new}
+        if by_id and is_heard_of(writing.conn, by_id):
+            return False
+        writing.foreseen |= {(NEW, person_id): True for person_id in by_id}
+        people = [row.person_id for row in changed if row.source == SOURCED and not row.active]
+        if people and not any(in_the_way(writing.conn, people, self._today(writing))):
+            writing.foreseen |= {(FREE, person_id): True for person_id in people}
+        return True
 
     def update(self, writing: Writing, client: Client, row: Row[Any], after: Document) -> Ruling:
         """Rule on a changed User. `active` that only repeats what is so changes nothing."""
@@ -89,9 +122,15 @@ class Gate:
         if not wanted:
             return self._closed(writing, client, row, "active: false")
         if row.source == SOURCED:
-            self._refuse_blocked(writing, (row.person_id,))
-            # What the provider took away and takes back before it was done is not done any more.
-            writing.conn.execute(_CALLED_OFF, {"of": row.person_id, "ended": writing.now})
+            free = writing.foreseen.pop((FREE, row.person_id), False)
+            kept_out, leaving = (
+                (False, False) if free else in_the_way(writing.conn, [row.person_id], self._today(writing))
+            )
+            if kept_out:
+                raise _kept_out()
+            if leaving:
+                # What the provider took away and takes back before it was done is not done any more.
+                writing.conn.execute(_CALLED_OFF, {"of": row.person_id, "ended": writing.now})
             return Ruling(row.person_id, SOURCED, active=True, wanted=True, pending=self._pending(OPEN))
         person = known(writing.conn, row.person_id)
         self._refuse_unentitled(writing, row.person_id, person)
@@ -155,14 +194,31 @@ class Gate:
 
     # --- who is let in ----------------------------------------------------------------------------------------------
 
-    def _create_sourced(self, writing: Writing, document: Document) -> Ruling:
+    def _create_sourced(self, writing: Writing, document: Document, person_id: str) -> Ruling:
         """Take somebody whom the admin system does not have. The same user name is the same person again."""
-        person_id = sourced_id(str(document.get("userName") or ""))
         if writing.conn.execute(_USER_OF, {"person_id": person_id}).first() is not None:
             person_id = sourced_id(uuid4().hex)  # its first holder has another name by now
-        wanted = bool(document.get("active", True))
-        if wanted:
+        if bool(document.get("active", True)):
             self._refuse_blocked(writing, (person_id,))
+        return self._new(document, person_id)
+
+    def _refuse_resembling(self, writing: Writing, document: Document) -> None:
+        """Nobody is let in beside their own record: whoever has its e-mail says by contact code who they are."""
+        alike = resembling(writing.conn, document)
+        if not alike:
+            return
+        self._refuse_blocked(writing, [record for one in alike for record in (one.person_id, *one.humans)])
+        if any(one.why == _ENDED for one in alike):
+            raise _kept_out()
+        if not code_key(document):
+            raise conflict(
+                "Somebody in the school's admin system has this e-mail address. Nothing was created. Send "
+                "employeeNumber, the contact code, to say who this is."
+            )
+
+    def _new(self, document: Document, person_id: str) -> Ruling:
+        """Rule on somebody of whom nothing else is known: the provider's word counts."""
+        wanted = bool(document.get("active", True))
         return Ruling(person_id, SOURCED, active=wanted, wanted=wanted, pending=self._pending(OPEN) if wanted else "")
 
     def _ruled(self, writing: Writing, client: Client, person: Known, document: Document) -> Ruling:
@@ -199,9 +255,7 @@ class Gate:
 
     def _refuse_blocked(self, writing: Writing, people: Sequence[str]) -> None:
         if is_blocked(writing.conn, people, self._today(writing)):
-            raise forbidden(
-                f"The school keeps this person out ({_ENDED}). Nothing was changed. Only the school can lift it."
-            )
+            raise _kept_out()
 
     def _refuse_other_person(self, writing: Writing, row: Row[Any], after: Document) -> None:
         """A User is never made somebody else: whom it is about was decided when it was created."""
@@ -291,6 +345,10 @@ class TooManyClosed(ScimError):  # noqa: N818 - named after what happened, as ou
         super().__init__(403, "", detail)
         self.client = client
         self.lately = lately
+
+
+def _kept_out() -> ScimError:
+    return forbidden(f"The school keeps this person out ({_ENDED}). Nothing was changed. Only the school can lift it.")
 
 
 def sourced_id(user_name: str) -> str:

@@ -5,17 +5,20 @@ they may be younger than the judgement.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, or_, select
+from sqlalchemy import Connection, RowMapping, bindparam, exists, or_, select
 
 from connector.model import Status
 from connector.reconcile import journal_tables as tables
-from connector.reconcile.journal_scim_tables import scim_people
+from connector.reconcile.journal_bulk import among
+from connector.reconcile.journal_scim_tables import scim_closings, scim_people, scim_users
 from connector.reconcile.text import fold, fold_id
+from connector.scim.prepared import Prepared
+from connector.scim.search_document import index_key
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"  # RFC 7643 4.3
 
@@ -36,15 +39,25 @@ _PERSON = select(scim_people).where(scim_people.c.person_id == bindparam("person
 _BY_CODE = select(scim_people).where(scim_people.c.code_key == bindparam("code_key"))
 _BY_EMAIL = select(scim_people).where(scim_people.c.email_key == bindparam("email_key"))
 _BLOCKED = (
-    select(tables.blocks.c.person_id)
-    .where(tables.blocks.c.person_id.in_(bindparam("people", expanding=True)), tables.blocks.c.lifted_at.is_(None))
+    exists()
+    .where(among(tables.blocks.c.person_id, "people"), tables.blocks.c.lifted_at.is_(None))
     .where(or_(tables.blocks.c.until.is_(None), tables.blocks.c.until >= bindparam("today")))
-    .limit(1)
 )
-_REQUESTED = (
-    select(tables.requests.c.person_id)
-    .where(tables.requests.c.person_id.in_(bindparam("people", expanding=True)), tables.requests.c.lifted_at.is_(None))
-    .limit(1)
+_REQUESTED = exists().where(among(tables.requests.c.person_id, "people"), tables.requests.c.lifted_at.is_(None))
+_KEPT_OUT = Prepared(select(or_(_BLOCKED, _REQUESTED).label("kept_out")))
+_LEAVING = exists().where(among(scim_closings.c.person_id, "people"), scim_closings.c.done_at.is_(None))
+_IN_THE_WAY = Prepared(select(or_(_BLOCKED, _REQUESTED).label("kept_out"), _LEAVING.label("leaving")))
+_HEARD_OF = Prepared(
+    select(
+        or_(
+            exists().where(among(scim_people.c.code_key, "codes")),
+            exists().where(among(scim_people.c.email_key, "mails")),
+            exists().where(among(scim_users.c.user_name_key, "names")),
+            exists().where(among(scim_users.c.person_id, "people")),
+            exists().where(among(tables.blocks.c.person_id, "people")),
+            exists().where(among(tables.requests.c.person_id, "people")),
+        ).label("heard_of")
+    )
 )
 
 
@@ -56,24 +69,42 @@ def known(conn: Connection, person_id: str) -> Known | None:
 
 def is_blocked(conn: Connection, people: Iterable[str], today: date) -> bool:
     """Say whether a block or a request stands on any of these records."""
-    wanted = list(people)
-    if conn.execute(_BLOCKED, {"people": wanted, "today": today}).first():
-        return True
-    return conn.execute(_REQUESTED, {"people": wanted}).first() is not None
+    return bool(_KEPT_OUT.first(conn, people=list(people), today=today).kept_out)
+
+
+def in_the_way(conn: Connection, people: Collection[str], today: date) -> tuple[bool, bool]:
+    """Say whether any is kept out, as `is_blocked` does, and whether any provider's closing is still to be done."""
+    found = _IN_THE_WAY.first(conn, people=list(people), today=today)
+    return bool(found.kept_out), bool(found.leaving)
+
+
+def is_heard_of(conn: Connection, new: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Say whether anything here could be about these Users: a person, another User, a block, a request, ended or not.
+
+    They come by the name that a person has whom only the provider knows. Of nearly every new one nothing is, and one
+    question tells. Where anything is, whoever asks looks closer.
+    """
+    mails = sorted({mail for document in new.values() for mail in _mails(document)})
+    names = [index_key(str(document.get("userName") or "")) for document in new.values()]
+    codes = sorted({code_key(document) for document in new.values()} - {""})
+    return bool(_HEARD_OF.first(conn, codes=codes, mails=mails, names=names, people=list(new)).heard_of)
 
 
 def correlate(conn: Connection, document: Mapping[str, Any]) -> Known | None:
-    """Find the admin system's person a User is: by contact code, else by an e-mail that one person has.
+    """Find the admin system's person a User is: by contact code, else by e-mail and full name together.
 
-    Of several with one e-mail, the one of the same full name: those two together are the same human.
+    A mailbox alone proves nothing: families share one (DESIGN 3.2).
     """
     if (code := code_key(document)) and (found := conn.execute(_BY_CODE, {"code_key": code}).mappings().all()):
         return _known(found[0])
-    mails = {fold(str(mail.get("value") or "")) for mail in document.get("emails") or ()} - {""}
-    rows = {row["person_id"]: row for mail in sorted(mails) for row in _of_mail(conn, mail)}
+    rows = {row["person_id"]: row for mail in sorted(_mails(document)) for row in _of_mail(conn, mail)}
     named = [row for row in rows.values() if row["name"] and fold(row["name"]) == full_name(document)]
-    chosen = named or list(rows.values())
-    return _known(chosen[0]) if chosen and (named or len(chosen) == 1) else None
+    return _known(named[0]) if named else None
+
+
+def resembling(conn: Connection, document: Mapping[str, Any]) -> tuple[Known, ...]:
+    """Give everybody of the admin system with a User's e-mail, whatever their names."""
+    return tuple(_known(row) for mail in sorted(_mails(document)) for row in _of_mail(conn, mail))
 
 
 def code_key(document: Mapping[str, Any]) -> str:
@@ -85,6 +116,13 @@ def full_name(document: Mapping[str, Any]) -> str:
     """Give a User's given and family name for comparing."""
     name = document.get("name") or {}
     return fold(f"{name.get('givenName') or ''} {name.get('familyName') or ''}")
+
+
+def _mails(document: Mapping[str, Any]) -> set[str]:
+    """Give a User's e-mails; a user name that is one counts, so that leaving the e-mails out hides nobody."""
+    name = str(document.get("userName") or "")
+    mails = {fold(str(mail.get("value") or "")) for mail in document.get("emails") or ()}
+    return (mails | {fold(name)} if "@" in name else mails) - {""}
 
 
 def _of_mail(conn: Connection, mail: str) -> Iterable[RowMapping]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Executable, Select
+from sqlalchemy import Connection, Dialect, Engine, Executable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
@@ -38,10 +38,14 @@ class Prepared:
     def first(self, conn: Connection, **values: Any) -> Any:
         """Read in a transaction; give the first row, its columns by name and as their types are, or None."""
         found = self._said(conn, values).fetchone()
-        if found is None:
-            return None
-        make = self._makers.get(conn.dialect.name) or self._maker(conn.dialect)
-        return make(found)
+        return None if found is None else self._made(conn.dialect)(found)
+
+    def all(self, conn: Connection, **values: Any) -> list[Any]:
+        """Read in a transaction; give every row as `first` does."""
+        return list(map(self._made(conn.dialect), self._said(conn, values).fetchall()))
+
+    def _made(self, dialect: Dialect) -> Callable[[Sequence[Any]], Any]:
+        return self._makers.get(dialect.name) or self._maker(dialect)
 
     def write_many(self, conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute it once for each row; none is fine."""
@@ -62,8 +66,8 @@ class Prepared:
 
     def _maker(self, dialect: Dialect) -> Callable[[Sequence[Any]], Any]:
         """Give what makes a row of ours of a driver's."""
-        assert isinstance(self._statement, Select)  # noqa: S101 - nothing else gives rows here
-        columns = self._statement.selected_columns
+        statement: Any = self._statement  # a SELECT: nothing else gives rows here
+        columns = statement.selected_columns
         row = namedtuple("row", [column.key for column in columns])  # type: ignore[misc]  # noqa: PYI024 - known only now
         kinds = (column.type.dialect_impl(dialect) for column in columns)
         turns = [(place, turn) for place, kind in enumerate(kinds) if (turn := kind.result_processor(dialect, None))]

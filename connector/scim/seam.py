@@ -47,6 +47,13 @@ class Rules(Protocol):
         """Rule on a new User."""
         ...
 
+    def foresee(self, writing: Writing, new: Sequence[Document], changed: Sequence[Row[Any]]) -> bool:
+        """Ask once what the rules will ask about these Users, of a batch of acts that concern one User each.
+
+        Give whether the rules read no User but those: then rows may be written at the end of the batch.
+        """
+        ...
+
     def update(self, writing: Writing, client: Client, row: Row[Any], after: Document) -> Ruling:
         """Rule on a changed User; what stood before is in the row."""
         ...

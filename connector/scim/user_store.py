@@ -3,7 +3,7 @@
 What a row says of `active` is what its document says. Nothing here decides; nothing here reads a request.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from connector.reconcile.journal_bulk import among
 from connector.reconcile.journal_scim_tables import scim_users
 from connector.scim.committing import Turn
 from connector.scim.errors import conflict, not_found
@@ -26,6 +27,8 @@ COLUMNS = tuple(column for column in scim_users.c if column.name != "search")
 """A row as it is ruled on and answered: all but what only a filter reads."""
 
 _ROW = Prepared(select(*COLUMNS).where(scim_users.c.id == bindparam("id")))
+_ROWS = Prepared(select(*COLUMNS).where(among(scim_users.c.id, "ids")))
+_USER = "user"
 _INSERT = Prepared(insert(scim_users))
 _CHANGED = (
     "user_name",
@@ -61,15 +64,23 @@ class Owner:
 
 def find(turn: Turn, user_id: str) -> Row[Any]:
     """Give a User's row. Raises ScimError 404."""
-    row: Row[Any] | None = _ROW.first(turn.writing.conn, id=user_id)
+    writing = turn.writing if turn.is_left(user_id) else turn.unflushed
+    row: Row[Any] | None = writing.foreseen.pop((_USER, user_id), None) or _ROW.first(writing.conn, id=user_id)
     if row is None:
         raise not_found(f"There is no User {user_id}.")
     return row
 
 
+def foresee(turn: Turn, user_ids: Collection[str]) -> list[Row[Any]]:
+    """Read the rows of several Users at once. Each is taken from there by the first `find`."""
+    rows = _ROWS.all(turn.writing.conn, ids=list(user_ids)) if user_ids else []
+    turn.unflushed.foreseen |= {(_USER, row.id): row for row in rows}
+    return rows
+
+
 def add(turn: Turn, user_id: str, document: Document, owner: Owner) -> str:
     """Store a new User; give its document as it is answered. Raises ScimError 409 where the name is taken."""
-    now = turn.writing.now
+    now = turn.unflushed.now
     text = rendered(document, user_id, 1, now, now)
     row = {
         **_columns(with_meta("User", document, user_id, 1, now, now), owner, text, 1, now),
@@ -79,7 +90,7 @@ def add(turn: Turn, user_id: str, document: Document, owner: Owner) -> str:
         "mirror_digest": "",
         "created_at": now,
     }
-    _executed(turn, _INSERT, str(document["userName"]), row)
+    _executed(turn, _INSERT, user_id, str(document["userName"]), row)
     turn.mails[user_id] = (email_keys(document), True)
     turn.grow(scim_users, 1)
     return text
@@ -90,13 +101,13 @@ def change(turn: Turn, row: Row[Any], before: Document, document: Document, owne
 
     `asks` is whether what is pending is asked for now; where it is only told how things stand, it pends since before.
     """
-    version, now = row.version + 1, turn.writing.now
+    version, now = row.version + 1, turn.unflushed.now
     text = rendered(document, row.id, version, row.created_at, now)
     columns = _columns(with_meta("User", document, row.id, version, row.created_at, now), owner, text, version, now)
     if not asks and owner.ruling.pending:
         columns["pending_since"] = row.pending_since
     values = {f"new_{name}": columns[name] for name in _CHANGED}
-    _executed(turn, _UPDATE, str(document["userName"]), {"of": row.id, **values})
+    _executed(turn, _UPDATE, row.id, str(document["userName"]), {"of": row.id, **values})
     if email_keys(before) != email_keys(document):
         turn.mails[row.id] = (email_keys(document), False)
     return text
@@ -126,7 +137,11 @@ def _columns(document: Document, owner: Owner, text: str, version: int, now: dat
     }
 
 
-def _executed(turn: Turn, statement: Prepared, name: str, values: Mapping[str, Any]) -> None:
+def _executed(turn: Turn, statement: Prepared, user_id: str, name: str, values: Mapping[str, Any]) -> None:
+    turn.unflushed.foreseen.pop((_USER, user_id), None)
+    if turn.together:
+        turn.later(statement, user_id, values)
+        return
     try:
         statement.write(turn.writing.conn, **values)
     except IntegrityError as error:

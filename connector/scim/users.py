@@ -5,7 +5,7 @@ value of an attribute is put into the audit trail but the user name and the clie
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy import Row
 from connector.reconcile.journal_store import Writing
 from connector.scim import group_store, user_store
 from connector.scim.clients import Client
-from connector.scim.committing import Act, Turn
+from connector.scim.committing import Act, Foreseeing, Turn
 from connector.scim.conditions import IfMatch
 from connector.scim.ids import new_id
 from connector.scim.memberships import groups_of
@@ -39,16 +39,16 @@ class Users:
         document = validated_user(sent, strict=client.strict)
 
         def act(turn: Turn) -> Saved:
-            ruling = self.rules.create(turn.writing, client, document)
+            ruling = self.rules.create(turn.unflushed, client, document)  # a name or person twice is refused in the end
             if isinstance(ruling, Adopted):
                 return self._adopted(turn, client, ruling, document)
             user_id, owner = new_id(), Owner(client.name, ruling)
             text = user_store.add(turn, user_id, {**document, "active": ruling.active}, owner)
             said = f"User {document['userName']} was created.{_remark(_NO_NOTE, document)}"
-            _note(turn.writing, "scim-created", client, ruling.person_id, said)
+            _note(turn.unflushed, "scim-created", client, ruling.person_id, said)
             return _saved(user_id, 1, text, ruling, 201)
 
-        return act
+        return Foreseeing(act, self._foresee, document)
 
     def replace(self, client: Client, user_id: str, sent: object, if_match: IfMatch) -> Act[Saved]:
         """PUT (RFC 7644 3.5.1)."""
@@ -68,7 +68,12 @@ class Users:
             after = patched_user(before, sent, strict=client.strict)
             return self._changed(turn, client, row, before, after)
 
-        return act
+        return Foreseeing(act, self._foresee, user_id)
+
+    def _foresee(self, turn: Turn, wishes: Sequence[Document | str]) -> bool:
+        """Read for a batch: documents are of new Users, texts the ids of those that are changed."""
+        rows = user_store.foresee(turn, {wish for wish in wishes if isinstance(wish, str)})
+        return self.rules.foresee(turn.unflushed, [wish for wish in wishes if not isinstance(wish, str)], rows)
 
     def delete(self, client: Client, user_id: str, if_match: IfMatch) -> Act[Saved]:
         """DELETE (RFC 7644 3.6). The person stays known; only the User is gone."""
@@ -97,7 +102,7 @@ class Users:
         return _saved(row.id, row.version + 1, text, adopted.ruling, 201)
 
     def _changed(self, turn: Turn, client: Client, row: Row[Any], before: Document, after: dict[str, Any]) -> Saved:
-        ruling = self.rules.update(turn.writing, client, row, after)
+        ruling = self.rules.update(turn.unflushed, client, row, after)  # it reads no User but this one
         if after == before and _stands(ruling, row):
             return _saved(row.id, row.version, row.document, ruling)
         after["active"] = ruling.active
@@ -105,7 +110,7 @@ class Users:
         text = user_store.change(turn, row, before, after, owner)
         changed = ", ".join(sorted(_differences(before, after)))
         said = f"User {row.user_name} was changed: {changed or 'nothing'}.{_remark(before, after)}"
-        _note(turn.writing, "scim-changed", client, ruling.person_id, said)
+        _note(turn.unflushed, "scim-changed", client, ruling.person_id, said)
         return _saved(row.id, row.version + 1, text, ruling)
 
 

@@ -29,7 +29,7 @@ def test_the_migrated_database_and_the_tables_are_equal(journal: Journal) -> Non
     with journal._store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
 
-        assert journal_scim_tables.metadata is metadata
+        assert journal_scim_tables.scim_users.metadata is metadata
         assert compare_metadata(context, metadata) == []
 
 

@@ -295,7 +295,7 @@ def test_an_older_journal_migrates_with_everything_in_it(older: str) -> None:
     with Journal.open(older, audit_key=KEY, migrate=True) as journal, journal._store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
 
-        assert journal_scim_tables.metadata is metadata
+        assert journal_scim_tables.scim_users.metadata is metadata
         assert compare_metadata(context, metadata) == []
         assert journal.verify_audit().records == 6
         assert journal.revocations("p1")[0].state == "done"

@@ -89,7 +89,7 @@ ONE_TEXT = (
         f"{USER_SCHEMA}:title",
     ),
     *(f"{ENTERPRISE}employeeNumber", f"{ENTERPRISE}department", f"{ENTERPRISE}manager.value"),
-    *(f"{ENTERPRISE}manager.displayName", f"{CONNECTOR}status", f"{CONNECTOR}reason"),
+    *(f"{ENTERPRISE}manager.displayName", f"{CONNECTOR}status", f"{CONNECTOR}note"),
 )
 SEVERAL: Mapping[str, tuple[str, ...]] = {
     "emails": ("value", "type", "display", "primary"),
@@ -192,7 +192,7 @@ def _enterprise(chance: random.Random) -> dict[str, Any]:
 
 def _connector(chance: random.Random) -> dict[str, Any]:
     leg = {"target": _word, "state": _word, "effectiveBy": lambda luck: luck.choice(MOMENTS)}
-    made = _sometimes(chance, {"status": _word, "reason": _word, "effectiveBy": leg["effectiveBy"]})
+    made = _sometimes(chance, {"status": _word, "note": _word, "effectiveBy": leg["effectiveBy"]})
     return {**made, "legs": _some(chance, lambda luck: _sometimes(luck, leg))}
 
 

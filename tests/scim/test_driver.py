@@ -17,7 +17,8 @@ from tests.scim.school import AS_OF, SAMPLE
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(Connector, "today", lambda _: AS_OF)  # the sample's people leave as the years go by
     build(SAMPLE, tmp_path / "school")
     path = tmp_path / "school" / "config.toml"
     path.write_text(path.read_text() + "\n[scim]\n", encoding="utf-8")

@@ -16,6 +16,8 @@ from connector.scim.models import ENTERPRISE_SCHEMA
 from tests.scim import population
 from tests.servers.postgres import PostgresServer
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def documents() -> list[dict[str, Any]]:

@@ -92,7 +92,8 @@ class School:
 
 
 @pytest.fixture
-def school(tmp_path: Path) -> Iterator[School]:
+def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
+    monkeypatch.setattr(Connector, "today", lambda _: AS_OF)  # the sample's people leave as the years go by
     folder = tmp_path / "school"
     build(SAMPLE, folder)
     config = folder / "config.toml"
@@ -349,3 +350,35 @@ def test_a_provider_that_changes_its_mind_at_once_is_taken_at_its_last_word(scho
 
     until(lambda: portal_rows(school, "coach@club.example") == [("engage", "enabled")])
     assert school.read(user["id"])["active"] is True
+
+
+def test_an_e_mail_alone_makes_nobody_somebody_of_the_admin_system(school: School) -> None:
+    user = school.user_of(school.someone())
+    body: dict[str, Any] = {
+        "schemas": [CORE],
+        "userName": "partner@club.example",
+        "emails": user["emails"],
+        "name": {"givenName": "Pat", "familyName": "Partner"},
+    }
+
+    without, elsewhere = school.call("POST", "/Users", body), {**body, ENTERPRISE_SCHEMA: {"employeeNumber": "NOBODYS"}}
+
+    assert (without.status_code, without.get_json()["scimType"]) == (409, "uniqueness")
+    assert "employeeNumber" in without.get_json()["detail"]
+    assert school.read(user["id"]) == user
+    made = school.call("POST", "/Users", elsewhere)
+    assert (made.status_code, made.get_json()[CONNECTOR_SCHEMA]["source"]) == (201, "scim")
+
+
+@pytest.mark.parametrize("by", ["e-mail", "user name"])
+def test_whom_the_school_keeps_out_comes_in_under_no_other_name_with_their_e_mail(school: School, by: str) -> None:
+    person = school.someone()
+    mail = school.user_of(person)["emails"][0]["value"]
+    school.connector.block(person, "a court order", None)
+    body: dict[str, Any] = {"schemas": [CORE], "userName": "new", "name": {"givenName": "Other", "familyName": "Name"}}
+    body |= {"emails": [{"value": mail.upper()}]} if by == "e-mail" else {"userName": mail.upper()}
+
+    answer = school.call("POST", "/Users", {**body, ENTERPRISE_SCHEMA: {"employeeNumber": "NOBODYS"}})
+
+    assert answer.status_code == 403
+    assert "access-ended" in answer.get_json()["detail"]
