@@ -18,6 +18,8 @@ from connector.model import Finding, Hold, Level, MemberStatus
 from connector.opening import refuse_outrun
 from connector.operators import who_acts
 from connector.policy import PortalRules
+from connector.reconcile import refusals
+from connector.reconcile.abandoning import Abandoned, abandon
 from connector.reconcile.accepting import fingerprints_of
 from connector.reconcile.apply import Pace
 from connector.reconcile.awaiting import awaiting
@@ -134,7 +136,7 @@ class Connector:
         found.append(Finding(Level.OK if audit.ok else Level.ERROR, "audit", audit.sentence))
         for system in self.targets.all():
             found.extend(system.check())
-        found.extend(self.urgent.findings())
+        found.extend((*self.urgent.findings(), *refusals.findings(self.journal)))
         if not any(f.level is Level.ERROR for f in found):
             running = self.running()
             found.append(trial(lambda: running.look(as_of or self.today()).plan, running.standing))
@@ -301,9 +303,10 @@ class Connector:
         self.journal.unlink(directory, guid, self.operator)
         return directory, guid
 
-    def abandon(self, which: str, reason: str) -> int:
-        """Call off what is open for a person or a revocation number (12 or #12); give how many legs."""
-        return self.journal.abandon(find_open(self.journal.open_legs(), which), self.operator, reason)
+    def abandon(self, which: str, reason: str) -> Abandoned:
+        """Call off what is open for a person or a revocation number (12 or #12), as far as nobody is asked for it."""
+        journal, seconds = self.journal, self.setup.pace.lease_seconds
+        return abandon(journal, self.targets, find_open(journal.open_legs(), which), self.operator, reason, seconds)
 
     # --- closing and opening by name ----------------------------------------------------------------------------------
 
@@ -321,14 +324,16 @@ class Connector:
         return left
 
     def closed(self, judgement: Judgement, person: str = "", run_id: int | None = None) -> tuple[StoredRevocation, ...]:
-        """Give what was closed of one person, or by one run, newest first. Raises UnknownPerson where nothing was."""
+        """Give what was closed (and opened again) of one person, or by one run, newest first.
+
+        Raises UnknownPerson where nothing was closed.
+        """
         key = self.one(judgement, person).identity.key if person else None
         found = self.journal.revocations(key, run_id)
-        closed = tuple(r for r in found if r.direction is Direction.CLOSE)
-        if not closed:
+        if not any(r.direction is Direction.CLOSE for r in found):
             what = f"of {person}" if person else f"in run {run_id}"
             raise UnknownPerson(f"We closed nothing {what}.", "See what was done: connector history")
-        return closed
+        return found
 
     def restore_of(
         self, judgement: Judgement, closed: Sequence[StoredRevocation], *, seconded: bool = False

@@ -126,7 +126,10 @@ def build(school: Path, out: Path) -> Path:
         raise ConfigError(f"{out} already holds a school.", "Give another --out, or remove that folder yourself.")
     if not (school / "admin" / "people.csv").exists():
         raise SourceError(f"{school} is not laid out like the sample school: admin/people.csv is missing.")
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may be built from a real export
+    try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may be built from a real export
+    except OSError as error:
+        raise ConfigError(f"{out} cannot be made: {error.strerror}.", "Give another --out.") from error
     shutil.copytree(school / "admin", out / "admin", dirs_exist_ok=True, copy_function=shutil.copyfile)
     shutil.copyfile(school / "directory.ldif", out / "directory.ldif")
     portals = _rows(school / "portal" / "portals.csv")

@@ -196,8 +196,8 @@ class Coded(Protocol):
 class Withdrawing(Protocol):
     """What a Portal also is where people are asked to act, and may have to be told not to."""
 
-    def withdraw(self, batch: Sequence[CloseMember]) -> None:
-        """Ask nobody any more to close these members; where somebody may have done it, ask for the member as before.
+    def withdraw(self, batch: Sequence[CloseMember | OpenMember | Member]) -> None:
+        """Ask nobody any more to close, open or (a Member) add these; where it may be done, ask for it as before.
 
         Raises SourceError where what is asked could not be changed.
         """

@@ -26,13 +26,14 @@ from connector.reconcile.authority import (
     signing,
 )
 from connector.reconcile.certificate import Certificate, certificate
+from connector.reconcile.journal_values import OpenLeg
 from connector.reconcile.judge import Judgement
 from connector.reconcile.memory import Block
-from connector.reconcile.orders import Meant, as_ordered, meant, rows_of
+from connector.reconcile.orders import Meant, as_ordered, meant, rows_of, rows_with_what_stays
 from connector.reconcile.plan_values import Revocation
 from connector.reconcile.reading import Progress, read_doors_again
 from connector.reconcile.report import ReportLine
-from connector.reconcile.resume import addresses, decide_again
+from connector.reconcile.resume import Resumption, addresses, decide_again, read_again
 from connector.reconcile.running import Running
 from connector.reconcile.terminating import Ordering, Termination, terminate
 
@@ -81,7 +82,7 @@ class Urgent:
         human = meant(judgement.decisions, words, contact_type)
         blocks = {i.person_id: Block(i.person_id, running.operator, reason) for i in human.identities if i.person_id}
         ordered = as_ordered(judgement, setup.rules, setup.portals, setup.limits, blocks)
-        rows = rows_of(ordered, human)
+        rows = rows_with_what_stays(ordered, human)
         return Order(human, rows, tuple(blocks.values()), reason, contact_type, commanded_at, judgement, ordered)
 
     def terminate(self, order: Order) -> tuple[StoredTermination, Termination]:
@@ -93,7 +94,7 @@ class Urgent:
         done = terminate(
             journal, running.targets, running.setup.pace, ordering, order.rows,
             running.progress, running.reached, running.sleep, lambda progress: self._again(order, progress),
-            lambda legs: decide_again(legs, order.ordered.decisions),
+            lambda legs: _decided_again(legs, order),
         )  # fmt: skip
         journal.finish_termination(done.number, done.last_session_at)
         return journal.termination(done.number), done
@@ -225,6 +226,14 @@ class Urgent:
             ReportLine("Authority", "countersign", text, "It waits for somebody's word.", (fix,), warns=True)
             for text, fix in pressing.sentences()
         )
+
+
+def _decided_again(legs: Sequence[OpenLeg], order: Order) -> Resumption:
+    """Decide legs from earlier again; what could not be read then, and can be now, is over: the order has its own."""
+    decisions = order.ordered.decisions
+    decided = decide_again(legs, decisions)
+    over = read_again(legs, decisions, {row.key for row in order.rows})
+    return replace(decided, call_off=(*decided.call_off, *over))
 
 
 def _proven_role(urgent: Urgent, proof: Proof, what: str, nobody_like: Sequence[str]) -> str:

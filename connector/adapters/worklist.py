@@ -39,7 +39,8 @@ DEFAULT_CLICKS = (
     "Export the accounts again, so that the connector can see that it is done.",
 )
 _SECOND = timedelta(seconds=1)
-_LEAVE_OPEN = "leave open"
+_LEAVE_OPEN, _LEAVE_CLOSED, _LEAVE_OUT = "leave open", "leave closed", "leave out"
+_CALLED_OFF = {"close": _LEAVE_OPEN, "open": _LEAVE_CLOSED, "add": _LEAVE_OUT}
 
 Item = TypeVar("Item", bound=CloseMember | OpenMember | Member)
 
@@ -126,17 +127,18 @@ class WorklistPortal:
         """Ask for opening again. Takes a waiting ask to close the same member off the list."""
         return self._drive(_OPEN, batch)
 
-    def withdraw(self, batch: Sequence[CloseMember]) -> None:
-        """Ask nobody any more to close these members. Raises SourceError where the list cannot be changed."""
+    def withdraw(self, batch: Sequence[CloseMember | OpenMember | Member]) -> None:
+        """Ask nobody any more to close, open or add these members. Raises SourceError where the list cannot change."""
         now = datetime.now(UTC).replace(microsecond=0) + _SECOND
         asks = read_asks(self._worklist, self._zone, now)
         before = dict(asks)
         for item in batch:
-            key = (self.name, *self._key(item.before))
-            if key in asks and asks[key].action == "close":
+            action, member, instead = _called_off(item)
+            key = (self.name, *self._key(member))
+            if key in asks and asks[key].action == action:
                 # Not just off the list: somebody may have done it since the last export.
-                asks[key] = replace(asks[key], action=_LEAVE_OPEN, asked_on=now, what_to_do=_how_to_leave_open(item))
-        self._take_off_what_is_open(asks, self._seen())
+                asks[key] = replace(asks[key], action=_CALLED_OFF[action], asked_on=now, what_to_do=instead)
+        self._take_off_what_is_so(asks, self._seen())
         if asks != before:
             write_asks(self._worklist, asks.values(), self._zone)
 
@@ -165,24 +167,20 @@ class WorklistPortal:
             asks = read_asks(self._worklist, self._zone, now)
             before = dict(asks)
             outcomes = tuple(self._settled(request, item, asks, seen, now) for item in batch)
-            self._take_off_what_is_open(asks, seen)
+            self._take_off_what_is_so(asks, seen)
             if asks != before:
                 write_asks(self._worklist, asks.values(), self._zone)
         except ConnectorError as error:
             return tuple(Outcome(LegState.REFUSED, str(error), before=request.member(item)) for item in batch)
         return outcomes
 
-    def _take_off_what_is_open(self, asks: dict[tuple[str, str, str], Ask], seen: _Seen) -> None:
-        """Take off what was called off, once a later export shows that nobody had closed it: no leg waits for it."""
+    def _take_off_what_is_so(self, asks: dict[tuple[str, str, str], Ask], seen: _Seen) -> None:
+        """Take off what was called off, once a later export shows that nobody had done it: no leg waits for it."""
         for key, ask in tuple(asks.items()):
-            if (
-                (ask.portal, ask.action) == (self.name, _LEAVE_OPEN)
-                and not seen.trouble
-                and seen.made_at > ask.asked_on
-            ):
-                rows = seen.members.get(key[1:], ())
-                if all(row.username and row.status is MemberStatus.ENABLED for row in rows):
-                    del asks[key]
+            is_left = _IS_LEFT.get(ask.action)
+            newer = not seen.trouble and seen.made_at > ask.asked_on
+            if ask.portal == self.name and is_left and newer and is_left(seen.members.get(key[1:], ())):
+                del asks[key]
 
     def _settled(
         self, request: _Request[Item], item: Item, asks: dict[tuple[str, str, str], Ask], seen: _Seen, now: datetime
@@ -299,6 +297,38 @@ def _open_verdict(item: OpenMember, rows: Sequence[Member]) -> LegState | None:
         return LegState.CALLED_OFF
     done = any((row.username, row.status) == (item.username, item.status) for row in rows)
     return LegState.ALREADY_CLOSED if done else None
+
+
+_IS_LEFT: Mapping[str, Callable[[Sequence[Member]], bool]] = {
+    _LEAVE_OPEN: lambda rows: all(row.username and row.status is MemberStatus.ENABLED for row in rows),
+    _LEAVE_CLOSED: lambda rows: not any(row.username and row.status is MemberStatus.ENABLED for row in rows),
+    _LEAVE_OUT: lambda rows: not rows,
+}
+"""Whether an export shows that what was called off had not been done."""
+
+
+def _called_off(item: CloseMember | OpenMember | Member) -> tuple[str, Member, str]:
+    """Give what was asked, of whom, and what is to be done instead."""
+    match item:
+        case CloseMember():
+            return "close", item.before, _how_to_leave_open(item)
+        case OpenMember():
+            return "open", item.now, _how_to_leave_closed(item)
+        case Member():
+            return "add", item, _LEAVE_OUT_CLICKS
+
+
+_LEAVE_OUT_CLICKS = (
+    "Called off: do not add this person. If it is done already, remove the member again. Then delete this row."
+)
+
+
+def _how_to_leave_closed(item: OpenMember) -> str:
+    username = f"the username {item.now.username}" if item.now.username else "no username"
+    return (
+        "Called off: do not let this member in. If it is done already, make sure that this member has "
+        f"{username} and is {item.now.status.value} again. Then delete this row."
+    )
 
 
 def _how_to_leave_open(item: CloseMember) -> str:

@@ -130,7 +130,7 @@ def _closure(view: _View, revocation: StoredRevocation) -> AuditLine:
 
 def _urgent(view: _View, revocation: StoredRevocation) -> AuditLine:
     """Say how long it took from the intent to the last dead session, as far as every session was proven dead."""
-    legs = [leg for leg in revocation.legs if leg.planned.kind is LegKind.SESSIONS]
+    legs = [leg for leg in revocation.legs if leg.planned.kind is LegKind.SESSIONS and not leg.planned.withheld]
     ends = [leg.effective_by or leg.finished_at for leg in legs if leg.finished_at and leg.state in CLOSED]
     last = max(ends) if ends and len(ends) == len(legs) else None
     return AuditLine(

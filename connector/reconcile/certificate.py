@@ -126,7 +126,8 @@ def _doors_of(
     """Give every leg of these records that was not at its end when the order came, oldest first.
 
     What somebody opened again later, and closed again after that, is no longer this order's. A leg that another one
-    stands in for (a second try, a target that could not be read at first) is left out.
+    stands in for (a second try, a target that could not be read at first) is left out, and so is one that only found
+    closed what another order closed at the same time.
     """
     keys = {record.key for record in termination.records}
     mine = sorted((r for r in revocations if r.row.key in keys), key=lambda r: r.revocation_id)
@@ -139,7 +140,23 @@ def _doors_of(
         for leg in r.legs
         if leg.finished_at is None or leg.finished_at >= termination.commanded_at
     ]
-    return [(r, leg) for place, (r, leg) in enumerate(legs) if not _stood_in_for(r, leg, legs[place + 1 :])]
+    return [
+        (r, leg)
+        for place, (r, leg) in enumerate(legs)
+        if not _stood_in_for(r, leg, legs[place + 1 :]) and not _found_again(r, leg, legs[:place])
+    ]
+
+
+def _found_again(
+    revocation: StoredRevocation, leg: StoredLeg, earlier: Iterable[tuple[StoredRevocation, StoredLeg]]
+) -> bool:
+    where = leg.planned.kind, leg.planned.target, leg.planned.subject
+    return (leg.state, leg.ended) == (LegState.ALREADY_CLOSED, 0) and any(
+        r.row.key == revocation.row.key
+        and (other.planned.kind, other.planned.target, other.planned.subject) == where
+        and other.state in _PROVEN
+        for r, other in earlier
+    )
 
 
 def _stood_in_for(
@@ -164,12 +181,12 @@ def _why(termination: StoredTermination, ours: Sequence[tuple[StoredRevocation, 
 def _last_session(
     termination: StoredTermination, ours: Iterable[tuple[StoredRevocation, StoredLeg]]
 ) -> datetime | None:
-    """Give when the last session was dead: as seen, or for what ended later, when that was proven."""
+    """Give when the last session was dead: as seen, or for what ended later, or by another order, when proven."""
     finished, sessions = termination.finished_at, LegKind.SESSIONS
     seen_dead = (leg for _, leg in ours if leg.planned.kind is sessions and leg.ended and not leg.effective_by)
     ended = [leg.finished_at for leg in seen_dead if leg.finished_at]
-    later = [at for at in ended if finished is None or at > finished]
     seen = [termination.last_session_at] if termination.last_session_at else []
+    later = [at for at in ended if not seen or finished is None or at > finished]
     return max([*later, *seen], default=None)
 
 

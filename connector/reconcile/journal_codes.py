@@ -166,9 +166,15 @@ def _stamp(at: datetime | None) -> str:
 
 
 def _fits(row: Row[Any], operator: str, people: Collection[str], now: datetime) -> bool:
-    """Say whether a one-time code is this requester's, for one of these people, and still good."""
+    """Say whether a one-time code is this requester's, to countersign for one of these people, and still good."""
     ends: datetime | None = row.expires_at
-    return ends is not None and now <= ends and row.person_id in people and is_same_user(row.requester, operator)
+    return (
+        row.action == Action.COUNTERSIGN
+        and ends is not None
+        and now <= ends
+        and row.person_id in people
+        and is_same_user(row.requester, operator)
+    )
 
 
 def open_alarms(conn: Connection) -> tuple[Alarm, ...]:

@@ -40,11 +40,15 @@ PART = 5000
 
 @dataclass(slots=True)
 class Writing:
-    """One write transaction: its connection, its time, and the audit records that are written with it."""
+    """One write transaction: its connection, its time, and the audit records that are written with it.
+
+    `foreseen` holds what was read in it for several acts at once, by whoever knows when that stops being true.
+    """
 
     conn: Connection
     now: datetime
     notes: list[journal_audit.Note] = field(default_factory=list)
+    foreseen: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def note(
         self,

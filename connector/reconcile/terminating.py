@@ -179,8 +179,8 @@ class _Closing:
         A restore on its way is called off.
         """
         applier, new = self.applier, {leg.leg_id for leg in intended}
-        known = (leg for key in keys for leg in applier.journal.open_legs(key=key))
-        earlier = [leg for leg in known if leg.leg_id not in new]
+        standing = (leg for key in keys for leg in applier.journal.open_legs(key=key))
+        earlier = [leg for leg in standing if leg.leg_id not in new]
         off = [leg for leg in earlier if leg.direction is Direction.OPEN]
         applier.call_off([(leg, "blocked since it was asked for") for leg in off])
         if self.ordering.snapshot is not None:
@@ -188,10 +188,11 @@ class _Closing:
         applier.drive([leg for leg in intended if leg.planned.kind is not LegKind.SESSIONS])
         more = self._added_meanwhile()
         replaced = {_address(leg) for leg in more}
-        left = [leg for leg in earlier if leg.direction is Direction.CLOSE and leg.resumable and not leg.planned.unread]
+        left = [leg for leg in earlier if leg.direction is Direction.CLOSE and leg.resumable]
         left = [leg for leg in left if _address(leg) not in replaced and self._may_be_written(leg)]
         sessions = [leg for leg in intended if leg.planned.kind is LegKind.SESSIONS]
-        once_more = self.decide(left) if self.decide is not None else Resumption(tuple(left), ())
+        known = tuple(leg for leg in left if not leg.planned.unread)
+        once_more = self.decide(left) if self.decide is not None else Resumption(known, ())
         applier.call_off(once_more.call_off)
         applier.drive((*more, *sessions, *once_more.drive), once_more.older_only)
         return more
@@ -199,7 +200,7 @@ class _Closing:
     def _may_be_written(self, leg: OpenLeg) -> bool:
         """Leave an account alone that was protected, or moved out of the managed part, since its leg was intended."""
         directory = self.applier.targets.directories.get(leg.planned.target)
-        if leg.planned.kind is not LegKind.DIRECTORY or directory is None:
+        if leg.planned.kind is not LegKind.DIRECTORY or leg.planned.unread or directory is None:
             return True
         with contextlib.suppress(ConnectorError):  # one that does not answer now will not do it later either
             return all(a.managed and not a.protected for a in directory.read_some([leg.planned.subject]))
@@ -273,7 +274,7 @@ def _held(ordering: Ordering) -> RunInProgress:
 def _termination(
     applier: Applier, ordering: Ordering, order: StoredTermination, intended: Sequence[OpenLeg], not_read_again: str
 ) -> Termination:
-    journal, keys = applier.journal, sorted({leg.key for leg in intended})
+    journal, keys = applier.journal, sorted({claim.key for claim in applier.holding.claims})
     numbers = {leg.revocation_id for leg in intended}
     stored = [r for key in keys for r in journal.revocations(key) if r.revocation_id in numbers]
     closings = tuple(_closing(r, leg) for r in stored for leg in r.legs if not leg.planned.withheld)

@@ -14,8 +14,8 @@ SALT = "django.contrib.sessions.SessionStore"
 class DjangoTable:
     """`django_session` as Django's migration makes it."""
 
-    def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool)
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
         self.table = sa.Table(
             "django_session",
             sa.MetaData(),

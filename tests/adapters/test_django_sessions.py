@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from connector.adapters.django_sessions import DjangoSessionStore, DjangoSettings
 from connector.adapters.django_signing import unsigned
@@ -32,7 +33,7 @@ def site(tmp_path: Path) -> Site:
 
 @pytest.fixture
 def table(site: Site) -> DjangoTable:
-    return DjangoTable(f"sqlite:///{site.path('web.sqlite')}")
+    return DjangoTable(sa.create_engine(f"sqlite:///{site.path('web.sqlite')}", poolclass=sa.NullPool))
 
 
 @pytest.fixture

@@ -151,7 +151,14 @@ def test_an_expired_row_is_not_live_and_is_left_to_the_application(web: Web, sto
     assert len(web.ids()) == 2
 
 
-@pytest.mark.parametrize("ends", [None, "", "never", (NOW + HOUR).isoformat(), (NOW + HOUR).timestamp()])
+@pytest.mark.parametrize(
+    "ends",
+    [
+        *(None, "", "never"),
+        pytest.param((NOW + HOUR).isoformat(), id="a text in an hour"),
+        pytest.param((NOW + HOUR).timestamp(), id="a number in an hour"),
+    ],
+)
 def test_a_row_that_has_not_certainly_expired_is_live(web: Web, store: SqlSessionStore, ends: object) -> None:
     web.put(ends=ends)
 

@@ -211,6 +211,38 @@ def test_calling_off_what_nobody_was_asked_leaves_the_list_as_it_is(hosted: Host
     assert hosted.worklist.read_bytes() == before
 
 
+def test_a_row_that_lets_somebody_in_is_called_off_and_goes_when_a_later_export_shows_the_member_closed(
+    hosted: Hosted,
+) -> None:
+    closed = Member("engage", "1", "", code="XU1", name="Anna Xu", status=MemberStatus.DISABLED)
+    hosted.export(CLOSED_ANNA, BEN, hours=-1)
+    asked = OpenMember(closed, "u1", MemberStatus.ENABLED)
+    hosted.portal.open([asked])
+
+    hosted.portal.withdraw([asked])
+
+    (row,) = hosted.rows()
+    hosted.export(CLOSED_ANNA, BEN, hours=1)
+    hosted.close("2")
+    assert row["action"] == "leave closed"
+    assert row["what to do"].startswith("Called off: do not let this member in.")
+    assert "has no username and is disabled again" in row["what to do"]
+    assert [row["person id"] for row in hosted.rows()] == ["2"]
+
+
+def test_a_row_that_adds_somebody_is_called_off_and_goes_when_a_later_export_does_not_have_them(hosted: Hosted) -> None:
+    hosted.portal.add([Member("engage", "3", name="Cleo")])
+
+    hosted.portal.withdraw([Member("engage", "3")])
+
+    (row,) = hosted.rows()
+    hosted.export(ANNA, BEN, hours=1)
+    hosted.close("2")
+    assert row["action"] == "leave out"
+    assert row["what to do"].startswith("Called off: do not add this person.")
+    assert [row["person id"] for row in hosted.rows()] == ["2"]
+
+
 def test_additions_and_removals_are_asked_for_and_proven_alike(hosted: Hosted) -> None:
     new, ben = Member("engage", "3", name="Cleo"), Member("engage", "2", "u2")
     asked = [*hosted.portal.add([new]), *hosted.portal.remove([ben])]

@@ -65,6 +65,16 @@ def test_init_takes_no_password(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_demo_that_cannot_be_built_there_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    refused = typed("demo", "--school", str(SAMPLE), "--out", str(tmp_path / "file" / "school"))
+
+    assert refused.code == 1
+    assert "cannot be made" in refused.err
+    assert "--out" in refused.err
+
+
 def test_a_demo_folder_is_ready_to_run_and_never_built_over(tmp_path: Path) -> None:
     out = tmp_path / "trial"
 

@@ -149,6 +149,49 @@ def test_somebody_of_whom_nothing_lives_is_blocked_and_certified_all_the_same(sc
     assert "nothing had to be closed" in again.out
 
 
+def test_an_account_outside_the_managed_ous_that_stays_enabled_is_on_the_certificate(school: School) -> None:
+    dry = school.typed("terminate", "NGU1680", *REASON)
+
+    done = terminated(school, "NGU1680")
+
+    assert "disable the account u1680 in ad (NOT from here: outside the managed OUs" in dry.out
+    assert "Siân Nguyen (NGU1680): closed, but for 1 door" in done.out
+    assert "account u1680 in ad: NOT closed by this: outside the managed OUs, where nothing is written" in done.out
+    assert re.search(r"Effective by +now, but for what is NOT closed by this", done.out)
+
+
+def test_a_membership_and_its_sessions_that_stay_in_a_portal_that_is_not_governed_are_on_the_certificate(
+    school: School,
+) -> None:
+    done = terminated(school, "ABB1196")
+
+    assert "Dmitri Abbott (ABB1196): closed, but for 2 doors" in done.out
+    assert "username a1196 and membership in alumni: NOT closed by this: alumni is not governed" in done.out
+    assert "connector membership disable alumni ABB1196 --apply" in done.out
+    assert "sessions of a1196 in web: NOT closed by this: alumni is not governed" in done.out
+
+
+def test_what_stays_of_somebody_of_whom_nothing_else_lives_is_on_the_certificate_too(school: School) -> None:
+    terminated(school, "NGU1680")
+
+    again = terminated(school, "NGU1680")
+
+    assert again.code == 0
+    assert "closed, but for 1 door" in again.out
+    assert "account u1680 in ad: NOT closed by this" in again.out
+    assert "nothing of theirs lived" not in again.out
+
+
+def test_an_account_of_nobody_is_closed_and_no_block_is_promised(school: School) -> None:
+    dry = school.typed("terminate", "TAN1187", *REASON)
+
+    done = terminated(school, "TAN1187")
+
+    assert "without a block, for there is no person to put it on" in dry.out
+    assert done.code == 0
+    assert "account u1187 in ad: closed" in done.out
+
+
 def test_why_is_told_to_the_authority_role_only(school: School) -> None:
     terminated(school)
     discreet = school.typed("certificate", "1").out

@@ -6,17 +6,22 @@ from pathlib import Path
 import pytest
 
 from connector.reconcile.journal import Journal
+from tests.reconcile import new_journal
 from tests.reconcile.journal_builders import KEY
+from tests.servers.postgres import PostgresServer
 
 OpenJournal = Callable[[], Journal]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give the URL of a journal that is not there yet."""
+    """Give the URL of a journal that is not there yet, or, where the test opens it below, of one that is new."""
+    made = "open_journal" in request.fixturenames
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'journal.db'}"
-    return str(request.getfixturevalue("postgres").create_database())
+        path = tmp_path / "journal.db"
+        return new_journal.lay(path) if made else f"sqlite:///{path}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return new_journal.emptied(server) if made else server.create_database()
 
 
 @pytest.fixture

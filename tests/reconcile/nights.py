@@ -15,6 +15,7 @@ from connector.reconcile.journal_values import OpenLeg
 from connector.reconcile.reading import Targets
 from connector.reconcile.running import Running, RunResult, Setup
 from tests.fakes import FakeAdminSystem, FakeDirectory, FakePortal, FakeSessionStore
+from tests.reconcile import new_journal
 from tests.reconcile.build import TODAY, SchoolBuilder, guid
 from tests.reconcile.journal_builders import KEY
 
@@ -96,7 +97,7 @@ class Nights:
 
     def open_journal(self) -> Journal:
         """Open the journal as another process would."""
-        return Journal.open(f"sqlite:///{self.folder / 'journal.db'}", audit_key=KEY)
+        return Journal.open(new_journal.lay(self.folder / "journal.db"), audit_key=KEY)
 
     def open_legs(self) -> dict[tuple[str, str], OpenLeg]:
         """Give the open legs by (person, target)."""

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
-from connector.model import Hold, SessionKey
+from connector.model import Hold, LegKind, SessionKey
 from connector.reconcile.audit_pages import HEADER, audit_csv, audit_html, audit_text
 from connector.reconcile.audit_report import audit_report
 from connector.reconcile.audit_values import AuditFacts, AuditLine, AuditReport
@@ -15,6 +15,7 @@ from connector.reconcile.auditing import Auditing
 from connector.reconcile.journal_values import Direction, PeriodRecords, StoredLeg
 from connector.reconcile.memory import Release
 from connector.reconcile.plan import hold_digest
+from connector.reconcile.plan_values import PlannedLeg
 from connector.reconcile.report_json import plain
 from tests.reconcile.build import TODAY, TOMORROW, SchoolBuilder, school
 from tests.reconcile.journal_builders import execute
@@ -229,6 +230,23 @@ def test_the_minutes_run_to_the_last_session_and_only_when_every_one_is_dead(tmp
 
     assert minutes(at("09:01:30"), at("09:04:30")) == 4.5
     assert minutes(at("09:01:30"), None) is None
+
+
+def test_sessions_that_are_not_ended_from_here_do_not_hide_the_minutes(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(2).family("p1"))
+    judgement = nights.running().look(TODAY)
+    row = nights.running().asked_for(judgement, judgement.decisions.correlation.by_key()["p1"], "court order")
+    assert row is not None
+    elsewhere = PlannedLeg(LegKind.SESSIONS, "web", "a1", portals=("alumni",), withheld="alumni is not governed")
+    applier = nights.applier()
+    applier.revoke([replace(row, legs=(*row.legs, elsewhere))], "")
+    nights.journal.end_run(applier.run, "revoked", 0)
+
+    made = line(audited(nights), "urgent", "p1")
+
+    assert made.minutes is not None
+    assert "alumni is not governed" in made.text
+    assert made.warns
 
 
 def _ended(leg: StoredLeg, when: datetime | None) -> StoredLeg:

@@ -11,6 +11,7 @@ from connector.errors import NotAllowed, UnknownPerson
 from connector.model import EndSessions, Finding, LegState, Outcome, SessionKey, SessionsReading
 from connector.reconcile.authority import (
     TRIES,
+    Action,
     Asked,
     Record,
     Refusal,
@@ -157,6 +158,16 @@ def test_a_code_whose_binding_was_changed_by_hand_is_worthless(journal: Journal)
     order = ordered(journal)
     code = code_for(journal, person="p2")
     execute(journal, "UPDATE authority_codes SET person_id = 'p1'")
+
+    with pytest.raises(NotAllowed, match="does not fit"):
+        journal.countersign_with_code(order, code, ALICE)
+
+
+def test_a_code_for_another_action_does_not_countersign(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = ordered(journal)
+    with monkeypatch.context() as patched:
+        patched.setattr(Action.COUNTERSIGN, "_value_", "something else")
+        code = code_for(journal)
 
     with pytest.raises(NotAllowed, match="does not fit"):
         journal.countersign_with_code(order, code, ALICE)

@@ -156,6 +156,26 @@ def test_sessions_that_ended_after_the_order_was_through_count_when_they_were_pr
     assert made.last_session_at == after(400)
 
 
+def test_what_another_order_ended_at_the_same_time_counts_and_is_named_once() -> None:
+    found = (leg(planned, LegState.ALREADY_CLOSED, seconds=28) for planned in (directory_leg(), sessions_leg()))
+    others = stored(leg(directory_leg(), seconds=5), leg(sessions_leg(), seconds=12, ended=1))
+
+    made = certified(others, stored(*found, number=2), order=ordered(last_session_at=None))
+
+    assert [(door.state, door.ended) for door in made.doors] == [(LegState.CLOSED, 0), (LegState.CLOSED, 1)]
+    assert made.last_session_at == after(12)
+    assert "no live session was found" not in certificate_text(made)
+
+
+def test_what_is_not_closed_by_it_is_not_called_effective_now() -> None:
+    outside = leg(directory_leg(withheld="outside the managed OUs"), LegState.CALLED_OFF, detail="outside")
+
+    made = certified(stored(*ALL_CLOSED[1:], outside))
+
+    assert "Effective by      now, but for what is NOT closed by this" in certificate_text(made)
+    assert '<tr class="warns">' in certificate_html(made)
+
+
 def test_what_ended_before_the_order_or_was_closed_again_after_a_restore_is_not_its() -> None:
     before = stored(leg(directory_leg(), seconds=-100), number=1, intended_at=after(-200))
     restored = stored(number=3, direction=Direction.OPEN, intended_at=after(1000))

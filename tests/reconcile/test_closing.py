@@ -159,6 +159,30 @@ def test_a_leg_that_could_not_be_read_is_asked_for_anew_where_its_target_answers
     assert nights.is_closed("ok0")
 
 
+def test_an_account_that_could_not_be_read_is_closed_where_its_directory_answers_again(tmp_path: Path) -> None:
+    nights = leaving(tmp_path)
+    nights.ad.trouble.down = True
+    closed(nights, "ok0")
+    nights.ad.trouble.down = False
+
+    closed(nights, "ok0")
+
+    assert nights.is_closed("ok0")
+    assert nights.journal.open_legs() == ()
+
+
+def test_a_leg_that_could_not_be_read_is_over_where_nothing_is_left_to_close(tmp_path: Path) -> None:
+    nights = leaving(tmp_path)
+    nights.ad.trouble.down = True
+    closed(nights, "ok0")
+    nights.ad.trouble.down = False
+    nights.school.accounts.remove(nights.account("ok0"))
+
+    closed(nights, "ok0")
+
+    assert nights.journal.open_legs() == ()
+
+
 def test_a_leg_whose_target_still_cannot_be_read_stays_open_as_the_only_one(tmp_path: Path) -> None:
     nights = leaving(tmp_path)
     nights.engage.trouble.down = True

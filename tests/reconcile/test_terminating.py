@@ -490,3 +490,29 @@ def test_an_older_leg_on_an_account_that_an_entitled_person_claims_by_now_is_cal
     leg = next(leg for leg in stored.legs if leg.planned.kind is LegKind.DIRECTORY)
     assert (leg.state, leg.detail) == (LegState.CALLED_OFF, "claimed by ok1, who is entitled")
     assert nights.account("ok0").enabled
+
+
+def test_an_older_leg_that_could_not_be_read_is_over_where_the_order_reads_its_target(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(2))
+    nights.ad.trouble.down = True
+    urgent(nights).terminate(urgent(nights).order(TODAY, "Cok0", "custody order"))
+    nights.ad.trouble.down = False
+
+    _, done = urgent(nights).terminate(urgent(nights).order(TODAY, "Cok0", "as before"))
+
+    assert (done.exit_code, done.open) == (0, ())
+    assert nights.is_closed("ok0")
+
+
+def test_an_older_leg_whose_target_still_cannot_be_read_stays_open(tmp_path: Path) -> None:
+    nights = settled(tmp_path, school().families(2))
+    nights.ad.trouble.down = True
+    urgent(nights).terminate(urgent(nights).order(TODAY, "Cok0", "custody order"))
+
+    _, done = urgent(nights).terminate(urgent(nights).order(TODAY, "Cok0", "as before"))
+    nights.ad.trouble.down = False
+    nights.run()
+
+    assert done.exit_code == 4
+    assert {leg.planned.target for leg in done.open} == {"ad", "web"}
+    assert nights.is_closed("ok0")

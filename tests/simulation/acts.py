@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 from connector.config import Authority
 from connector.model import Hold, MemberStatus
+from connector.reconcile import abandoning
 from connector.reconcile.accepting import fingerprints_of
 from connector.reconcile.journal_values import ChangeKind, Direction, MembershipChange, StoredRevocation
 from connector.reconcile.judge import Judgement
@@ -15,7 +16,7 @@ from connector.reconcile.plan import hold_digest
 from connector.reconcile.plan_values import Revocation
 from connector.reconcile.restoring import plan_restore
 from connector.urgent import Urgent
-from tests.simulation.instance import Instance
+from tests.simulation.instance import PACE, Instance
 
 Act = Callable[[Instance], str]
 """Does it, and says what came of it."""
@@ -134,10 +135,11 @@ def unblock(person: str) -> Act:
 
 
 def abandon(person: str) -> Act:
-    """Call off what is open for one person."""
+    """Call off what is open for one person, and take back what was asked for by hand."""
 
     def act(who: Instance) -> str:
-        return f"{who.journal.abandon(person, who.name, 'asked for')} legs called off"
+        done = abandoning.abandon(who.journal, who.targets, person, who.name, "asked for", PACE.lease_seconds)
+        return f"{done.called_off} legs called off, {len(done.left)} stay open"
 
     return _named(act, f"abandon {person}")
 

@@ -158,13 +158,14 @@ class SimWorklist(SimPortal):
 
         return self._asked(item.now, lambda now: open_outcome(item, now, Attempt()), by_hand)
 
-    def withdraw(self, batch: Sequence[CloseMember]) -> None:
+    def withdraw(self, batch: Sequence[CloseMember | OpenMember | Member]) -> None:
         """Take rows back that nobody has done yet."""
-        self.who.requests(self.name, f"withdraw {' '.join(i.before.person_id for i in batch)}")
+        people = [_whom(item) for item in batch]
+        self.who.requests(self.name, f"withdraw {' '.join(people)}")
         if not self.trouble.answers():
             raise TargetUnreachable(f"{self.name} did not answer.")
-        for item in batch:
-            self.who.world.worklist.pop(item.before.person_id, None)
+        for person in people:
+            self.who.world.worklist.pop(person, None)
 
     def _asked(
         self, planned: Member, judge: Callable[[Sequence[Member]], Outcome], by_hand: Callable[[], None]
@@ -197,6 +198,16 @@ def _effect(who: "Instance", door: Door, now: Callable[[], State], act: Callable
         who.world.trace.count("fault:target down in a batch")
     who.step(f"sent {' '.join(door)}: {outcome.state} {outcome.detail}")
     return outcome
+
+
+def _whom(item: CloseMember | OpenMember | Member) -> str:
+    match item:
+        case CloseMember():
+            return item.before.person_id
+        case OpenMember():
+            return item.now.person_id
+        case Member():
+            return item.person_id
 
 
 class SimSessionStore(FakeSessionStore):

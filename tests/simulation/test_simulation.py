@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -17,8 +17,9 @@ import pytest
 from connector.reconcile.boundaries import Boundary
 from tests.simulation.broken import BROKEN, TOPIC_OF, breaking
 from tests.simulation.history import PLAIN, TOPICS, Stage, memory_folder, play, seeds_about
-from tests.simulation.said import SAID
 from tools.simulate import replay_line
+
+pytestmark = pytest.mark.long
 
 HISTORIES = 5000
 """How many are played for every change, whatever the machine; `make simulate N=…` plays as many as wanted."""
@@ -29,20 +30,22 @@ ENOUGH_TO_BE_CAUGHT = 400
 
 
 @pytest.fixture(scope="module")
-def figures(pytestconfig: pytest.Config) -> dict[str, Any]:
-    """Play the histories once, and have their number said at the end."""
+def figures() -> dict[str, Any]:
+    """Play the histories once."""
     command = [sys.executable, "-m", "tools.simulate", "--json"]
     command += ["--histories", str(HISTORIES), "--seconds", str(SECONDS), "--processes", str(PROCESSES)]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
-    pytestconfig.stash.setdefault(SAID, []).append(f"simulation: {found['sentence']}")
     return found
 
 
 @pytest.mark.timeout(1200)
-def test_every_promise_holds_in_every_history(figures: dict[str, Any]) -> None:
+def test_every_promise_holds_in_every_history(
+    figures: dict[str, Any], record_property: Callable[[str, object], None]
+) -> None:
+    record_property("said", f"simulation: {figures['sentence']}")
     failed = [f"{what[0]}\n    {replay_line(int(seed))}" for seed, what in figures["failed"].items()]
 
     assert not failed, "\n".join(failed)
