@@ -5,8 +5,12 @@
 # make bench  the figures of docs/performance.md
 # make bench-batches  the same for thousands closed together, on slapd and Samba
 # make bench-sessions  one sweep of a million sessions, and what other clients of that Redis notice
+# make bench-scim  the SCIM endpoint beside two others, by wrk, with 10,000 and 100,000 Users
 # make lock   new versions into requirements/
 # make clean  take the environment and the demo away
+
+# Hundreds of tests start the connector as a process of its own: compiled anew each time it would start half as fast.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +21,7 @@ INSTALL_PROJECT := $(BIN)/python -m pip install --quiet --disable-pip-version-ch
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --generate-hashes \
 	--strip-extras --allow-unsafe --no-emit-options
 
-.PHONY: help demo test lint bench bench-batches bench-sessions simulate lock clean servers
+.PHONY: help demo test lint bench bench-batches bench-sessions bench-scim simulate lock clean servers
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -27,8 +31,11 @@ help:
 demo: $(VENV)/.runtime
 	@$(BIN)/python -m tools.demo
 
+# Whole files go to one process or the other: each has servers of its own. What measures time comes after, alone.
+WORKERS ?= 2
 test: servers lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder -m "not alone"
+	@$(BIN)/python -m pytest -m alone
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .
@@ -49,6 +56,10 @@ bench-batches: servers $(VENV)/.test
 bench-sessions: servers $(VENV)/.test
 	@$(BIN)/python -m tools.bench_sessions --write docs/performance.md
 
+bench-scim: $(VENV)/.test
+	@bash tools/servers.sh bench
+	@$(BIN)/python -m tools.bench_scim --write docs/performance.md
+
 servers:
 	@bash tools/servers.sh
 
@@ -57,6 +68,7 @@ lock:
 	@$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check pip-tools
 	@$(LOCK) --extra postgresql --output-file requirements/runtime.txt pyproject.toml requirements/runtime.in
 	@$(LOCK) --output-file requirements/test.txt requirements/test.in
+	@$(LOCK) --output-file requirements/bench.txt requirements/bench.in
 
 clean:
 	@rm -rf $(VENV) $(VENV)-lock demo

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from connector.config import Authority
-from connector.errors import NotAllowed, RunInProgress
+from connector.errors import NotAllowed, RunInProgress, SourceError, TargetUnreachable
 from connector.model import Finding, LegKind, Level
 from connector.operators import Proof, is_same_person, prove
 from connector.reconcile.authority import (
@@ -31,7 +31,7 @@ from connector.reconcile.judge import Judgement
 from connector.reconcile.memory import Block
 from connector.reconcile.orders import Meant, as_ordered, meant, rows_of, rows_with_what_stays
 from connector.reconcile.plan_values import Revocation
-from connector.reconcile.reading import Progress, read_doors_again
+from connector.reconcile.reading import Progress, ReadBefore, read_doors_again, take_snapshot
 from connector.reconcile.report import ReportLine
 from connector.reconcile.resume import Resumption, addresses, decide_again, read_again
 from connector.reconcile.running import Running
@@ -40,7 +40,10 @@ from connector.reconcile.terminating import Ordering, Termination, terminate
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What an urgent termination would do: whom it means, and a row for each record of which something lives."""
+    """What an urgent termination would do: whom it means, and a row for each record of which something lives.
+
+    `note` says what it could not be based on.
+    """
 
     human: Meant
     rows: tuple[Revocation, ...]
@@ -50,6 +53,7 @@ class Order:
     commanded_at: datetime
     judgement: Judgement
     ordered: Judgement
+    note: str = ""
 
     def asked_by(self, operator: str) -> Asked:
         """Give what is written down of it."""
@@ -78,12 +82,30 @@ class Urgent:
         """
         running, setup = self.running, self.running.setup
         commanded_at = running.journal.now()
-        judgement = running.look(as_of)
+        judgement, note = self._looked(as_of)
         human = meant(judgement.decisions, words, contact_type)
         blocks = {i.person_id: Block(i.person_id, running.operator, reason) for i in human.identities if i.person_id}
         ordered = as_ordered(judgement, setup.rules, setup.portals, setup.limits, blocks)
         rows = rows_with_what_stays(ordered, human)
-        return Order(human, rows, tuple(blocks.values()), reason, contact_type, commanded_at, judgement, ordered)
+        blocked = tuple(blocks.values())
+        return Order(human, rows, blocked, reason, contact_type, commanded_at, judgement, ordered, note)
+
+    def _looked(self, as_of: date) -> tuple[Judgement, str]:
+        """Read and decide; where the admin system cannot be read, by its people as they were accepted last.
+
+        Gives what is to be said about that. A court order does not wait for a server: whoever is closed is named by a
+        person, and doors and sessions are read now all the same.
+        """
+        running = self.running
+        try:
+            return running.look(as_of), ""
+        except (SourceError, TargetUnreachable) as error:
+            accepted = running.accepting.baseline()
+            if accepted is None:
+                raise
+            targets = replace(running.targets, admin_system=ReadBefore(accepted.people))
+            judgement = running.look(as_of, take_snapshot(targets, running.progress))
+            return judgement, f"{error} Who this is was taken from the newest accepted run, {accepted.as_of}."
 
     def terminate(self, order: Order) -> tuple[StoredTermination, Termination]:
         """Carry an order out now. It is written down first, with the countersignature it owes."""

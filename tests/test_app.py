@@ -331,9 +331,9 @@ def test_what_is_open_can_be_given_up_by_name_with_a_reason(
     person = next(leg.key for leg in open_legs if leg.person_id)
     mine = [leg for leg in open_legs if leg.key == person]
 
-    count = connector.abandon(person, "closed in the portal's own console")
+    done = connector.abandon(person, "closed in the portal's own console")
 
-    assert count == len(mine)
+    assert (done.called_off, done.left) == (len(mine), ())
     assert person not in {leg.key for leg in connector.journal.open_legs()}
 
 

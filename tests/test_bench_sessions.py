@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.servers import stop
 from tests.servers.redis import start
 from tools.bench_sessions import BEGIN, END, Pings, Swept, one_indexed, sweep, table
@@ -13,6 +15,7 @@ NOTICED = 0.25
 """Seconds: nobody waits for a sweep as long as this, though a shared machine has pauses of its own."""
 
 
+@pytest.mark.alone
 def test_a_twentieth_of_a_million_sessions_is_swept_in_a_twentieth_of_the_time_and_others_are_served(
     tmp_path: Path,
 ) -> None:

@@ -4,7 +4,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from connector.config import Apply, Authority, Config, Journal, Kind, Nightly, School, load
+from connector.config_scim import Scim, ScimGroup
 from connector.errors import ConfigError
 from connector.init_config import CHOICES, QUESTIONS, starter, template
 from connector.model import Reason
 from connector.policy import Limits, PortalRules, Rules
+from connector.provisioning import AccountTemplate
 from connector.registry import GROUPS, installed, validate
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
@@ -79,13 +81,28 @@ def test_the_example_says_the_defaults_of_the_code(tmp_path: Path) -> None:
     assert config.school.state_folder == School("x", "UTC").state_folder
 
 
-@pytest.mark.parametrize("kind", [School, Rules, Limits, Nightly, Apply, Journal, Authority, PortalRules])
+@pytest.mark.parametrize(
+    "kind", [School, Rules, Limits, Nightly, Apply, Journal, Authority, PortalRules, Scim, AccountTemplate, ScimGroup]
+)
 def test_the_example_mentions_every_key(kind: type[Any]) -> None:
     names = {each.name for each in fields(kind)} - (
         {"policies"} if kind is Rules else {"name"} if kind is PortalRules else set()
     )
 
     assert {name for name in names if not mentions(template(), name)} == set()
+
+
+def test_the_scim_section_of_the_example_works_once_it_is_switched_on_and_says_the_defaults(tmp_path: Path) -> None:
+    section = re.split(r"(?m)^(?=#\[scim\]$)", template())[1].partition("\n\n\n")[0]
+    head, _, rest = re.sub(r"(?m)^#(?=[^# ])", "", section).partition("\n\n")
+
+    config = loaded(tmp_path, f"{template()}\n{head}\n{rest}")
+
+    assert config.scim is not None
+    assert replace(config.scim, directories={}, groups={}) == Scim()
+    assert list(config.scim.directories) == ["ad"]
+    assert [bool(group.role) for group in config.scim.groups.values()] == [True, False]
+    assert loaded(tmp_path, template()).scim is None
 
 
 def test_the_example_mentions_every_reason() -> None:

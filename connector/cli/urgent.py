@@ -49,6 +49,7 @@ def terminate(call: Call, words: tuple[str, ...], reason: str, contact_type: str
         stored, done = urgent.terminate(order)
         made = urgent.certificate(stored.number)
     text: Parts = [*certificate_text(made).splitlines(), *open_parts(done.open)]
+    text += ["", warning(order.note)] if order.note else []
     if done.not_read_again:
         look = "What was added while it ran could not be looked for; type the same again:"
         text += ["", warning(f"{look} {done.not_read_again}")]
@@ -56,6 +57,7 @@ def terminate(call: Call, words: tuple[str, ...], reason: str, contact_type: str
     text.append(f"This certificate again, as it stands then: connector certificate {stored.number} --html FILE")
     document = {
         "dry_run": False,
+        "note": order.note,
         "certificate": plain(made),
         "blocked": list(done.blocked),
         "open_legs": [open_leg_document(leg) for leg in done.open],
@@ -68,6 +70,7 @@ def _shown(call: Call, connector: Connector, order: Order) -> int:
     human = order.human
     of = f" of {listed(human.children)}" if human.children else ""
     parts: Parts = [warning(f"URGENT TERMINATION of {human.label}: {counted(len(human.identities), 'record')}")]
+    parts += [warning(order.note)] if order.note else []
     parts.append(f"  {listed(human.contact_types) or 'nobody is their child'}{of}")
     for record in human.records:
         row = order.row_of(record.key)
@@ -80,6 +83,7 @@ def _shown(call: Call, connector: Connector, order: Order) -> int:
     parts += ["", f"All of it starts at once, {block}. {roles} countersigns within {counted(hours, 'hour')}."]
     document = {
         "dry_run": True,
+        "note": order.note,
         "records": [plain(r) for r in human.records],
         "contact_types": list(human.contact_types),
         "rows": [revocation_document(r) for r in order.rows],

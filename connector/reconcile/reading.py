@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from connector.errors import TargetUnreachable
 from connector.interfaces import AdminSystem, Coded, Directory, Portal, SessionStore
-from connector.model import Person
+from connector.model import Finding, PeopleReading, Person
 from connector.reconcile.snapshot import Snapshot, Unread
 from connector.reconcile.whose_code import whose_code
 
@@ -42,6 +42,24 @@ class Targets:
             *self.directories.values(),
             *self.session_stores.values(),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBefore:
+    """An admin system that gives what was read of it before: for what cannot wait until it answers again."""
+
+    people: PeopleReading
+
+    def read_all(self) -> PeopleReading:
+        """Give the people as they were read."""
+        return self.people
+
+    def check(self) -> tuple[Finding, ...]:
+        """Find nothing: there is no system behind it."""
+        return ()
+
+    def disconnect(self) -> None:
+        """Let go of nothing."""
 
 
 def silent(_: str) -> None:

@@ -30,7 +30,7 @@ from connector.scim.groups import Groups
 from connector.scim.listing import Listing
 from connector.scim.lookup import Stored
 from connector.scim.paging import Query, from_body, from_parameters
-from connector.scim.room import GROUPS, KINDS, TABLES, USERS, Room, Saved
+from connector.scim.room import GROUPS, KINDS, TABLES, USERS, Room, Saved, Settings
 from connector.scim.strict_json import object_in
 from connector.scim.users import Users
 from connector.scim.view import View, wanted_of
@@ -101,13 +101,14 @@ class Endpoint:
 
     def _one(self, endpoint: str, resource_id: str) -> Response:
         bulk.refuse_beyond(g.client, endpoint, "read")
-        stored = self._stored(endpoint, resource_id)
+        stored = self.stored(endpoint, resource_id)
         if is_known(request.headers.get("If-None-Match"), stored.version):
             return Response(status=304, headers={"ETag": etag(stored.version)})
         wanted = wanted_of(endpoint, *_projection(request.args))
         return _answer(self._view.one(endpoint, stored, wanted), headers={"ETag": etag(stored.version)})
 
-    def _stored(self, endpoint: str, resource_id: str) -> Stored:
+    def stored(self, endpoint: str, resource_id: str) -> Stored:
+        """Give one resource as it is stored. Raises ScimError 404."""
         stored = self.room.lookup.one(TABLES[endpoint], _plausible(endpoint, resource_id))
         if stored is None:
             raise not_found(f"There is no {KINDS[endpoint]} {resource_id}.")
@@ -208,8 +209,7 @@ class Endpoint:
 
     @property
     def _base(self) -> str:
-        configured = self.room.settings.base_url
-        return configured.rstrip("/") if configured else _base_of(request.scheme, request.host)
+        return base_of(self.room.settings, request)
 
     @property
     def _view(self) -> View:
@@ -231,6 +231,11 @@ def _plausible(endpoint: str, resource_id: str) -> str:
     if len(resource_id) > _LONGEST_ID or not resource_id.isprintable():
         raise not_found(f"There is no such {KINDS[endpoint]}.")
     return resource_id
+
+
+def base_of(settings: Settings, sent: Request) -> str:
+    """Give the endpoint's URL, without a slash at its end: the configured one, else as the client wrote it."""
+    return settings.base_url.rstrip("/") if settings.base_url else _base_of(sent.scheme, sent.host)
 
 
 @lru_cache(maxsize=64)

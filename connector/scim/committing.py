@@ -35,6 +35,11 @@ _MAIL = Prepared(insert(scim_emails))
 _UNMAIL = Prepared(delete(scim_emails).where(scim_emails.c.user_id == bindparam("of")))
 
 
+def gone_of(table: Table) -> str:
+    """Give the name under which is counted how many rows of a table were ever deleted."""
+    return f"{table.name} gone"
+
+
 @dataclass(slots=True)
 class Turn:
     """One write transaction and what its acts have in common: it is written once for all of them.
@@ -82,8 +87,10 @@ class Turn:
         return last + 1
 
     def grow(self, table: Table, by: int) -> None:
-        """Remember that a table has so many rows more (or fewer)."""
+        """Remember that a table has so many rows more (or fewer), and that so many are gone."""
         self.grown[table.name] = self.grown.get(table.name, 0) + by
+        if by < 0:
+            self.grown[gone_of(table)] = self.grown.get(gone_of(table), 0) - by
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -201,7 +208,7 @@ class Committer:
                 asked.woken.release()
 
     def _gather(self) -> None:
-        """Wait a moment for those whom the last commit answered: they usually come again, and each commit has its price."""
+        """Wait a moment for those whom the last commit answered: they usually come again, and a commit has its price."""
         for _ in range(_GATHERINGS):
             if len(self._waiting) >= self._expected:
                 break

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from math import ceil
 from threading import Lock
 
@@ -26,6 +26,7 @@ _FAILURE_SECONDS = 60.0
 _MOST_ADDRESSES = 10_000
 _MOST_TOKENS = 1_000
 _BEARER = "bearer "
+_LONGEST_PLACE = 100
 
 
 @dataclass(slots=True)
@@ -82,16 +83,17 @@ class Entrance:
         connected.
         """
         address = self.address(peer, forwarded)
+        place = _place(address)
         token = authorization[len(_BEARER) :].strip() if authorization[: len(_BEARER)].lower() == _BEARER else ""
         if token not in self._believed:  # a provider behind the same address as a guesser is not kept waiting
-            self._refuse_tired(address)
+            self._refuse_tired(place)
         admitted = self._known(token) if token else None
         if admitted is None:
-            self._fail(address)
+            self._fail(place)
             raise unauthorized("A bearer token that is alive is needed: connector token create NAME")
         client = admitted.client
         if client.networks and not _within(address, tuple(ip_network(n) for n in client.networks)):
-            self._fail(address)
+            self._fail(place)
             raise forbidden(f"{client.name} may not call from this address.")
         self._refuse_hasty(client)
         return client
@@ -156,6 +158,17 @@ class Entrance:
             with self.store.writing() as writing:
                 said = f"A call without a token that is alive, from {address}."
                 writing.note("scim-unauthorized", "scim", "scim", said, detail={"address": address})
+
+
+def _place(address: str) -> str:
+    """Give where failures are counted: of IPv6 the /64, of which one guesser has every address."""
+    try:
+        here = ip_address(address.strip("[]"))
+    except ValueError:
+        return address[:_LONGEST_PLACE]  # no address at all, as a proxy wrote it
+    if isinstance(here, IPv6Address) and here.ipv4_mapped is None:
+        return str(ip_network((here, 64), strict=False))
+    return str(here)
 
 
 def _within(address: str, networks: Sequence[Network]) -> bool:

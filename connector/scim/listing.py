@@ -64,8 +64,8 @@ class Listing:
         if query.cursor is None and not query.sort_by and len(endpoints) == 1:
             if not query.filter:
                 table = TABLES[endpoints[0]]
-                found = self.lookup.page(table, query.start, query.count) if query.count else []
-                return Page(self.lookup.amount(table), [(endpoints[0], stored) for stored in found])
+                amount, found = self.lookup.page(table, query.start, query.count)
+                return Page(amount, [(endpoints[0], stored) for stored in found])
             if endpoints[0] == USERS and query.start == 0 and (named := _BY_NAME.fullmatch(query.filter)):
                 return self._named(named[1], query)
         return self._searched(endpoints, query)

@@ -38,6 +38,7 @@ from connector.scim.listing import Listing
 from connector.scim.lookup import Lookup
 from connector.scim.paging import DEFAULT_PAGE, Cursors
 from connector.scim.prepared import Reader
+from connector.scim.quick import Quick
 from connector.scim.room import Room, Settings
 from connector.scim.seam import Rules
 from connector.scim.users import Users
@@ -51,6 +52,9 @@ EXTENSION = "connector.scim"
 """Where an application keeps its room."""
 
 _CACHE_KIB = 8192
+_SWITCH_SECONDS = 0.0005
+"""How long a thread that computes keeps the others waiting: whoever commits waits for the database many times over."""
+
 _RETRY_SECONDS = 5
 _RESTART_SECONDS = 5.0
 _STOP_SECONDS = 15.0
@@ -82,6 +86,7 @@ def assembled(
     flask.register_error_handler(JournalError, _unstored)
     flask.register_error_handler(HTTPException, _http)
     flask.register_error_handler(Exception, _unforeseen)
+    flask.wsgi_app = Quick(endpoint, flask.wsgi_app, _failed)  # type: ignore[method-assign] # as Flask says to wrap it
     return flask
 
 
@@ -148,6 +153,15 @@ def _http(error: HTTPException) -> Response:
     return blueprint.refused(ScimError(error.code or _INTERNAL, "", error.name))
 
 
+def _failed(error: Exception) -> Response:
+    """Answer what was raised outside of the framework, as its handlers above do."""
+    if isinstance(error, ScimError):
+        return blueprint.refused(error)
+    if isinstance(error, HTTPException):
+        return _http(error)
+    return _unstored(error) if isinstance(error, JournalError) else _unforeseen(error)
+
+
 def _unforeseen(error: Exception) -> Response:
     _log.error("scim request failed", exc_info=error)
     return blueprint.refused(ScimError(_INTERNAL, "", "The request failed in a way nobody foresaw. It is logged."))
@@ -156,10 +170,11 @@ def _unforeseen(error: Exception) -> Response:
 # --- processes ------------------------------------------------------------------------------------------------------
 
 
-def worker() -> Flask:
-    """Give a worker its application. `CONNECTOR_CONFIG` names the school."""
+def worker(*, acts: bool | None = None) -> Flask:
+    """Give a worker its application. `CONNECTOR_CONFIG` names the school; `acts` is as for `application`."""
     configure(sys.stderr, json=True)
-    return application(Path(os.environ[CONFIG_VARIABLE]))
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    return application(Path(os.environ[CONFIG_VARIABLE]), acts=acts)
 
 
 @dataclass(slots=True)

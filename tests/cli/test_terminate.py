@@ -132,6 +132,32 @@ def test_everything_closes_at_once_and_is_certified(school: School) -> None:
     assert re.search(r"Audit head +\d+:[0-9a-f]{64}", done.out)
 
 
+def test_a_court_order_does_not_wait_for_an_admin_system_that_cannot_be_read(school: School) -> None:
+    found = re.search(r"connector approve (\w+)", school.typed("run", "--apply").out)
+    assert found
+    school.typed("approve", found[1], "--waive", "first-run", "--reason", "looked at")
+    assert school.typed("run", "--apply").code in (0, 4)
+    people = school.folder / "admin" / "people.csv"
+    people.rename(people.with_suffix(".gone"))
+
+    answer = terminated(school)
+
+    assert answer.code == 0, answer
+    assert "newest accepted run" in answer.out
+    people.with_suffix(".gone").rename(people)
+    assert school.identity("XU1003")["status"] == "revoked"
+
+
+def test_without_any_accepted_run_an_unreadable_admin_system_stops_it(school: School) -> None:
+    people = school.folder / "admin" / "people.csv"
+    people.rename(people.with_suffix(".gone"))
+
+    answer = terminated(school)
+
+    assert answer.code == 1
+    assert "people.csv" in answer.err
+
+
 def test_every_record_of_the_human_is_blocked_and_closed(school: School) -> None:
     done = terminated(school, "TE-1098")
 

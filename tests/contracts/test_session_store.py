@@ -34,8 +34,18 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path, tmp_path, ZoneInfo("Australia/Adelaide"))
 
 
-def sql_bench(url: str, offline_url: str, made_type: sa.types.TypeEngine[Any], site: Site) -> Bench:
-    numbers, engine = count(1), sa.create_engine(url, poolclass=sa.NullPool)
+def engine_of(request: pytest.FixtureRequest, url: str) -> sa.Engine:
+    """Give an engine whose connection stays until the test is over: a batch puts its sessions one by one."""
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    if engine.dialect.name == "sqlite":
+        # Nothing here outlives a crash: without it each of them waits for the disk.
+        sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
+    request.addfinalizer(engine.dispose)
+    return engine
+
+
+def sql_bench(engine: sa.Engine, offline_url: str, made_type: sa.types.TypeEngine[Any], site: Site) -> Bench:
+    numbers, url = count(1), engine.url.render_as_string(hide_password=False)
     table = sa.Table(
         "web_sessions",
         sa.MetaData(),
@@ -62,14 +72,15 @@ def sql_bench(url: str, offline_url: str, made_type: sa.types.TypeEngine[Any], s
     return Bench(store(), store, put, ids, lambda: store(url=offline_url))
 
 
-def sqlite_bench(_request: pytest.FixtureRequest, site: Site) -> Bench:
-    return sql_bench(f"sqlite:///{site.path('web.sqlite')}", "sqlite:///missing.sqlite", sa.Text(), site)
+def sqlite_bench(request: pytest.FixtureRequest, site: Site) -> Bench:
+    engine = engine_of(request, f"sqlite:///{site.path('web.sqlite')}")
+    return sql_bench(engine, "sqlite:///missing.sqlite", sa.Text(), site)
 
 
 def postgres_bench(request: pytest.FixtureRequest, site: Site) -> Bench:
     server: PostgresServer = request.getfixturevalue("postgres")
     offline = f"postgresql://postgres@127.0.0.1:{free_port()}/web"
-    return sql_bench(server.create_database(), offline, sa.DateTime(timezone=True), site)
+    return sql_bench(engine_of(request, server.create_database()), offline, sa.DateTime(timezone=True), site)
 
 
 def redis_bench(request: pytest.FixtureRequest, site: Site, form: Format) -> Bench:
@@ -110,9 +121,9 @@ def spring_bench(request: pytest.FixtureRequest, site: Site, write: SpringWrite)
     return Bench(store(), store, put, lambda: spring_session_ids(client), away)
 
 
-def django_bench(url: str, offline_url: str, site: Site) -> Bench:
+def django_bench(request: pytest.FixtureRequest, url: str, offline_url: str, site: Site) -> Bench:
     site.path("django.key").write_text(DJANGO_KEY)
-    table = DjangoTable(url)
+    table = DjangoTable(engine_of(request, url))
 
     def store(user_key: SessionKey = SessionKey.USERNAME, url: str = url) -> DjangoSessionStore:
         settings = DjangoSettings(url, Secret(file="django.key"), portal_path="portal", created_path="made")
@@ -124,14 +135,14 @@ def django_bench(url: str, offline_url: str, site: Site) -> Bench:
     return Bench(store(), store, put, table.ids, lambda: store(url=offline_url))
 
 
-def django_sqlite_bench(_request: pytest.FixtureRequest, site: Site) -> Bench:
-    return django_bench(f"sqlite:///{site.path('web.sqlite')}", "sqlite:///missing.sqlite", site)
+def django_sqlite_bench(request: pytest.FixtureRequest, site: Site) -> Bench:
+    return django_bench(request, f"sqlite:///{site.path('web.sqlite')}", "sqlite:///missing.sqlite", site)
 
 
 def django_postgres_bench(request: pytest.FixtureRequest, site: Site) -> Bench:
     server: PostgresServer = request.getfixturevalue("postgres")
     offline = f"postgresql://postgres@127.0.0.1:{free_port()}/web"
-    return django_bench(server.create_database(), offline, site)
+    return django_bench(request, server.create_database(), offline, site)
 
 
 BENCHES: dict[str, Callable[[pytest.FixtureRequest, Site], Bench]] = {

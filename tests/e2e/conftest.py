@@ -136,10 +136,3 @@ def approved_sample(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedSchool:
 def embedded(approved_sample: EmbeddedSchool, tmp_path: Path) -> EmbeddedSchool:
     """A copy of it to break."""
     return embedded_school.copy(approved_sample, tmp_path / "school")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at how many points the real process was killed."""
-    killed = [r for r in terminalreporter.stats.get("passed", ()) if "test_a_process_killed_at_a_boundary" in r.nodeid]
-    if killed:
-        terminalreporter.write_line(f"crash points at which the real process was killed and finished: {len(killed)}")

@@ -5,7 +5,7 @@ Each crash point has a family of its own in one school, so that what an earlier 
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,6 +15,9 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisDatabase, RedisServer
 from tests.servers.samba import SambaDc
 from tests.servers.slapd import Slapd
+
+pytestmark = pytest.mark.long
+Said = Callable[[str, object], None]
 
 DIRECTORY = (
     Boundary.BEFORE_DIRECTORY,
@@ -71,8 +74,9 @@ def called_off_later(world: CrashWorld, family: Family) -> None:
     [pytest.param(n, b, p, id=f"{b}:{p}") for n, (b, p) in enumerate(POINTS, start=1)],
 )
 def test_a_process_killed_at_a_boundary_leaves_nothing_that_is_not_closed_by_the_next(
-    number: int, boundary: Boundary, passage: int, world: CrashWorld
+    number: int, boundary: Boundary, passage: int, world: CrashWorld, record_property: Said
 ) -> None:
+    record_property("counted", "crash points at which the real process was killed and finished")
     family, connector = Family(number), world.scene.connector
     world.leaves(family)
     closing: tuple[str, ...] = family.leavers

@@ -20,6 +20,8 @@ from tests.e2e.storm import LONGEST_REQUEST, Storm, portal
 from tests.reconcile.journal_builders import KEY, begin, revocation, sessions_leg
 from tests.servers.redis import RedisDatabase
 
+pytestmark = pytest.mark.alone
+
 SETTLE_SECONDS = 1.2
 DJANGO_KEY = "django-insecure-storm-2b1a"
 

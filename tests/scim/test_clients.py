@@ -240,3 +240,16 @@ def test_limits_change_without_a_new_token(clients: Clients) -> None:
     found = clients.known(token)
     assert found is not None
     assert found.client.per_hour == 500
+
+
+def test_a_guesser_with_a_network_of_its_own_is_one_guesser(journal: Journal) -> None:
+    entrance = Entrance(journal.store)
+    for number in range(10):
+        with pytest.raises(ScimError) as refused:
+            entrance.admit("Bearer guessed", f"2001:db8:0:1::{number:x}")
+        assert refused.value.status == 401
+
+    with pytest.raises(ScimError) as last:
+        entrance.admit("Bearer guessed", "2001:db8:0:1::ffff")
+
+    assert last.value.status == 429

@@ -1,4 +1,4 @@
-"""Who is let in is decided when it is done: what a provider asked for, and what the endpoint knew then, do not count."""
+"""Who is let in is decided when it is done: what a provider asked for, and what was known then, do not count."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ def closed_by_a_run(school: Mirrored) -> str:
     leaver = next(
         row.key
         for row in school.judgement.plan.revocations
-        if row.applies and {leg.target for leg in row.legs} >= {"engage"} and row.person_id
+        if row.applies and not row.urgent and row.person_id and {leg.target for leg in row.legs} >= {"engage"}
     )
     connector.keep_plan(school.judgement)
     plan = school.judgement.plan

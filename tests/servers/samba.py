@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -164,6 +165,14 @@ class SambaDc:
 @contextmanager
 def running_samba(template: Path, folder: Path, *, durable: bool = False) -> Iterator[SambaDc]:
     """Run a clone of a provisioned domain. A `durable` one answers a write when it is on disk, as it is installed."""
+    # Its sockets are in its folder, and their paths have 107 characters at most (unix(7)): a test's folder has more.
+    with TemporaryDirectory(prefix="samba-") as short:
+        with _running(template, Path(short), durable=durable) as server:
+            yield server
+
+
+@contextmanager
+def _running(template: Path, folder: Path, *, durable: bool) -> Iterator[SambaDc]:
     address = _free_address()
     shutil.copytree(template / "t", folder / "t", symlinks=True)
     (folder / "run").mkdir()
