@@ -12,12 +12,12 @@ from typing import Self
 
 from connector import operators
 from connector.config import Config, NightlyMode, load
-from connector.errors import ConfigError, NotAllowed, PlanError, PlanStopped, UnknownPerson
+from connector.errors import NotAllowed, PlanError, PlanStopped, UnknownPerson
 from connector.journal_key import open_journal
-from connector.model import Finding, Hold, Level, MemberStatus
+from connector.members import Members
+from connector.model import Finding, Hold, Level
 from connector.opening import refuse_outrun
 from connector.operators import who_acts
-from connector.policy import PortalRules
 from connector.reconcile import refusals
 from connector.reconcile.abandoning import Abandoned, abandon
 from connector.reconcile.accepting import fingerprints_of
@@ -30,31 +30,25 @@ from connector.reconcile.decide import Decision
 from connector.reconcile.diagnose import PastEvent
 from connector.reconcile.find_others import find_account, find_open
 from connector.reconcile.find_person import find, find_one
-from connector.reconcile.guard import addition_objections, enable_objections, guard
+from connector.reconcile.guard import enable_objections, guard
 from connector.reconcile.holds import refuse_before_rollover
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import (
-    ChangeKind,
     Direction,
-    MembershipChange,
-    OpenChange,
     OpenLeg,
     StoredPlan,
     StoredRevocation,
 )
 from connector.reconcile.judge import Judgement
-from connector.reconcile.membership import Action, ActionPlan, action_plan
-from connector.reconcile.membership_changes import OPENS, MemberChanges, change_of_one, changes_of_action
 from connector.reconcile.memory import Block, Release
 from connector.reconcile.night_report import Reporting
 from connector.reconcile.past_events import past_events
 from connector.reconcile.plan import except_for, hold_digest, without
-from connector.reconcile.plan_values import Addition, Plan, Revocation
+from connector.reconcile.plan_values import Plan, Revocation
 from connector.reconcile.reading import Progress, Targets, silent
 from connector.reconcile.report import Report
 from connector.reconcile.restoring import Restore, plan_restore
-from connector.reconcile.rule_changes import RESTRICTION_LIFTED
-from connector.reconcile.running import UNBELIEVED, Running, RunResult, Setup
+from connector.reconcile.running import Running, RunResult, Setup
 from connector.reconcile.sourced import WithSourced
 from connector.reconcile.trial import trial
 from connector.registry import open_admin_system, open_directories, open_portals, open_session_stores, validate
@@ -113,6 +107,11 @@ class Connector:
     def urgent(self) -> Urgent:
         """What is done at once, and what an authority signs for."""
         return Urgent(self.running(), self.config.authority, self.config.school.name, self.config.site.zone)
+
+    @property
+    def members(self) -> Members:
+        """What is asked and changed about the members of portals."""
+        return Members(self.running(), self.config.portal_rules, self.config.limits, self.today)
 
     @property
     def setup(self) -> Setup:
@@ -357,61 +356,3 @@ class Connector:
     def resume(self, as_of: date | None = None) -> RunResult:
         """Drive what is open to an end, and nothing new."""
         return self.running().resume(as_of or self.today())
-
-    # --- memberships ------------------------------------------------------------------------------------------------
-
-    def portal(self, name: str) -> PortalRules:
-        """Give a portal's rules. Raises ConfigError naming those there are."""
-        for portal in self.config.portal_rules:
-            if portal.name == name:
-                return portal
-        raise ConfigError(
-            f"There is no portal {name}.", f"There are: {', '.join(p.name for p in self.config.portal_rules)}."
-        )
-
-    def action(self, judgement: Judgement, action: Action, portal: str, *, manually_added_too: bool) -> ActionPlan:
-        """Say whom one of the three explicit actions changes. Raises PlanStopped for a source nobody can believe."""
-        self._refuse_unbelieved(judgement)
-        return action_plan(action, self.portal(portal), judgement.memberships, manually_added_too=manually_added_too)
-
-    def apply_action(self, plan: ActionPlan, as_of: date) -> tuple[OpenChange, ...]:
-        """Carry an explicit action out."""
-        return self.change_members(changes_of_action(plan), as_of)
-
-    def change_members(self, changes: Sequence[MembershipChange], as_of: date) -> tuple[OpenChange, ...]:
-        """Make membership changes through the journal; give those still open."""
-        kinds, limits = [c.kind for c in changes], self.config.limits
-        enabling, adding = kinds.count(ChangeKind.ENABLE), kinds.count(ChangeKind.ADD)
-        if objections := (*enable_objections(enabling, limits), *addition_objections(adding, limits)):
-            raise PlanStopped(objections[0].text, objections[0].fix)
-        refuse_outrun(self.look, self.today(), as_of, (c.person_id for c in changes if c.kind in OPENS))
-        with self.running().acting("membership", as_of, {}) as applier:
-            left = applier.change(changes)
-            self.journal.end_run(applier.run, "changed", 4 if left else 0)
-        return left
-
-    def refresh(self, judgement: Judgement, portal: str) -> tuple[Addition, ...]:
-        """Give what *refresh* would add to one portal: what the nightly run adds, now. Raises PlanStopped as above."""
-        self.portal(portal)
-        self._refuse_unbelieved(judgement)
-        return tuple(a for a in judgement.plan.additions if a.portal == portal)
-
-    def one_member(
-        self,
-        judgement: Judgement,
-        kind: ChangeKind,
-        portal: str,
-        person: str,
-        status: MemberStatus = MemberStatus.ENABLED,
-    ) -> MemberChanges:
-        """Say what changes for one person in one portal. Raises NotAllowed, UnknownPerson, ConfigError."""
-        if kind in OPENS:
-            self._refuse_unbelieved(judgement, RESTRICTION_LIFTED)
-        rules, identity = self.portal(portal), self.person(judgement, person)
-        return change_of_one(kind, rules, identity, judgement.decisions, status)
-
-    def _refuse_unbelieved(self, judgement: Judgement, *also: str) -> None:
-        """A source that cannot be believed decides nothing about members either."""
-        for objection in self.running().standing(judgement.plan):
-            if objection.label.startswith((UNBELIEVED, *also)):
-                raise PlanStopped(objection.text, objection.fix)

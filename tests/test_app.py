@@ -384,7 +384,7 @@ def test_nobody_answers_to_a_name_nobody_has(connector: Connector) -> None:
 
 def test_a_portal_that_is_not_there_is_named_with_those_that_are(connector: Connector) -> None:
     with pytest.raises(ConfigError, match=r"There are: .*engage"):
-        connector.portal("nowhere")
+        connector.members.portal("nowhere")
 
 
 def test_disabling_mismatched_members_disables_them_and_nobody_else(connector: Connector) -> None:
@@ -393,11 +393,11 @@ def test_disabling_mismatched_members_disables_them_and_nobody_else(connector: C
         p.name
         for p in connector.config.portal_rules
         if p.strategy.value == "security_roles"
-        and connector.action(judgement, Action.DISABLE_MISMATCHED, p.name, manually_added_too=True).members
+        and connector.members.action(judgement, Action.DISABLE_MISMATCHED, p.name, manually_added_too=True).members
     )
-    plan = connector.action(judgement, Action.DISABLE_MISMATCHED, portal, manually_added_too=True)
+    plan = connector.members.action(judgement, Action.DISABLE_MISMATCHED, portal, manually_added_too=True)
 
-    left = connector.apply_action(plan, AS_OF)
+    left = connector.members.apply(plan, AS_OF)
 
     after = {m.person_id: m for r in connector.look(AS_OF).snapshot.portals if r.portal == portal for m in r.members}
     before = {m.person_id: m for r in judgement.snapshot.portals if r.portal == portal for m in r.members}
@@ -413,10 +413,10 @@ def test_a_membership_change_that_fails_stays_open_and_is_retried(
     judgement = accepted(connector).look(AS_OF)
     key = healthy(judgement)
     portal = judgement.decisions.by_key()[key].identity.members[0].portal
-    changes = connector.one_member(judgement, ChangeKind.DISABLE, portal, key).changes
+    changes = connector.members.one(judgement, ChangeKind.DISABLE, portal, connector.person(judgement, key)).changes
     with monkeypatch.context() as patched:
         patched.setattr(connector.targets.portals[portal], "close", _unreachable)
-        left = connector.change_members(changes, AS_OF)
+        left = connector.members.change(changes, AS_OF)
 
     result = connector.resume(AS_OF)
 

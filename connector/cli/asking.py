@@ -126,7 +126,7 @@ def compare(call: Call, file: Path, portal: str) -> None:
     exported = _read_export(file)
     with call.connector() as connector:
         if portal:
-            connector.portal(portal)
+            connector.members.portal(portal)
         judgement = connector.look(call.as_of)
     found = compared(judgement.decisions, exported, judgement.night.memory, portal)
     columns = ("side", "code", "name", "username", "status", "reasons", "why", "line")

@@ -139,7 +139,7 @@ def memberships(call: Call, portal: str | None, everybody: bool) -> None:
     """List the members of every portal, whether each matches its strategy, and whom the nightly run would add."""
     with call.connector() as connector:
         if portal:
-            connector.portal(portal)
+            connector.members.portal(portal)
         judgement = connector.look(call.as_of)
     rows = [m for m in judgement.memberships if portal in (None, m.portal)]
     documents = [membership_document(m) for m in rows]

@@ -36,7 +36,7 @@ def _carry_out(call: Call, find: Callable[[Connector, Judgement], Found], *, app
     with call.connector() as connector:
         judgement = connector.look(call.as_of)
         changes, notes = find(connector, judgement)
-        left = connector.change_members(changes, call.day(connector)) if apply and changes else ()
+        left = connector.members.change(changes, call.day(connector)) if apply and changes else ()
     names = partial(label_of, judgement.decisions)
     done = "changed" if apply else "would change"
     text: Parts = [
@@ -75,7 +75,7 @@ def _change_document(change: Change) -> dict[str, Any]:
 @click.pass_obj
 def refresh(call: Call, portal: str, apply: bool) -> int:
     """Add now whom the nightly run would add to PORTAL: entitled people who are no members yet."""
-    return _carry_out(call, lambda c, j: (changes_of_additions(c.refresh(j, portal)), ()), apply=apply)
+    return _carry_out(call, lambda c, j: (changes_of_additions(c.members.refresh(j, portal)), ()), apply=apply)
 
 
 @membership.command()
@@ -124,7 +124,7 @@ def _single(
     kind: ChangeKind, portal: str, person: str, status: MemberStatus = MemberStatus.ENABLED
 ) -> Callable[[Connector, Judgement], Found]:
     def find(connector: Connector, judgement: Judgement) -> Found:
-        found = connector.one_member(judgement, kind, portal, person, status)
+        found = connector.members.one(judgement, kind, portal, connector.person(judgement, person), status)
         return found.changes, found.notes
 
     return find
@@ -145,7 +145,7 @@ def _explicit(action: Action, text: str) -> Verb:
     @click.pass_obj
     def verb(call: Call, portal: str, include_manual: bool, apply: bool) -> int:
         def find(connector: Connector, judgement: Judgement) -> Found:
-            plan = connector.action(judgement, action, portal, manually_added_too=include_manual)
+            plan = connector.members.action(judgement, action, portal, manually_added_too=include_manual)
             names = partial(label_of, judgement.decisions)
             notes = [f"Left out: {names(m.person_id)}: {why}" for m, why in plan.left_out]
             return changes_of_action(plan), notes

@@ -208,7 +208,7 @@ class Committer:
                 asked.woken.release()
 
     def _gather(self) -> None:
-        """Wait a moment for those whom the last commit answered: they usually come again, and a commit has its price."""
+        """Wait a moment for those whom the last commit answered: most come again, and a commit has its price."""
         for _ in range(_GATHERINGS):
             if len(self._waiting) >= self._expected:
                 break

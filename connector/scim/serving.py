@@ -52,9 +52,6 @@ EXTENSION = "connector.scim"
 """Where an application keeps its room."""
 
 _CACHE_KIB = 8192
-_SWITCH_SECONDS = 0.0005
-"""How long a thread that computes keeps the others waiting: whoever commits waits for the database many times over."""
-
 _RETRY_SECONDS = 5
 _RESTART_SECONDS = 5.0
 _STOP_SECONDS = 15.0
@@ -173,7 +170,6 @@ def _unforeseen(error: Exception) -> Response:
 def worker(*, acts: bool | None = None) -> Flask:
     """Give a worker its application. `CONNECTOR_CONFIG` names the school; `acts` is as for `application`."""
     configure(sys.stderr, json=True)
-    sys.setswitchinterval(_SWITCH_SECONDS)
     return application(Path(os.environ[CONFIG_VARIABLE]), acts=acts)
 
 
