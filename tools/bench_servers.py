@@ -83,25 +83,24 @@ class Place:
 
 
 @contextmanager
-def slapd_with(folder: Path, count: int) -> Iterator[Place]:
-    """Run a slapd with both halves."""
+def slapd_with(folder: Path, count: int, *, durable: bool = True) -> Iterator[Place]:
+    """Run a slapd with both halves; one that is not `durable` answers before a write is on its disk."""
     folder.mkdir()
-    with running_slapd(folder, _ldif(count)) as server:
+    with running_slapd(folder, _ldif(count), durable=durable) as server:
         yield Place(server, Dialect.OPENLDAP, count, Change("pwdAccountLockedTime", "", openldap.LOCKED), "uid")
 
 
 @contextmanager
-def samba_with(folder: Path, count: int) -> Iterator[Place]:
+def samba_with(folder: Path, count: int, *, durable: bool = True) -> Iterator[Place]:
     """Run a Samba domain controller with both halves, filled by Samba's own Python before it starts."""
     (folder / "template").mkdir(parents=True)
-    (folder / "running").mkdir()
     template = provision(folder / "template")
     conf, database = template / "t" / "etc" / "smb.conf", template / "t" / "private" / "sam.ldb"
     command = ["/usr/bin/python3", "-c", _FILL, str(conf), str(database), str(count)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - Samba's own interpreter
     if done.returncode:
         sys.exit(f"Samba could not be filled: {done.stderr.strip()}")
-    with running_samba(template, folder / "running") as server:
+    with running_samba(template, durable=durable) as server:
         yield Place(server, Dialect.AD, count, Change("userAccountControl", "544", "546"), "CN")
 
 

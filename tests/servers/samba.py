@@ -163,12 +163,11 @@ class SambaDc:
 
 
 @contextmanager
-def running_samba(template: Path, folder: Path, *, durable: bool = False) -> Iterator[SambaDc]:
+def running_samba(template: Path, *, durable: bool = False) -> Iterator[SambaDc]:
     """Run a clone of a provisioned domain. A `durable` one answers a write when it is on disk, as it is installed."""
     # Its sockets are in its folder, and their paths have 107 characters at most (unix(7)): a test's folder has more.
-    with TemporaryDirectory(prefix="samba-") as short:
-        with _running(template, Path(short), durable=durable) as server:
-            yield server
+    with TemporaryDirectory(prefix="samba-") as short, _running(template, Path(short), durable=durable) as server:
+        yield server
 
 
 @contextmanager
@@ -234,7 +233,7 @@ def samba_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def samba(samba_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SambaDc]:
+def samba(samba_template: Path) -> Iterator[SambaDc]:
     """A domain controller for the whole session: tests keep to OUs of their own."""
-    with running_samba(samba_template, tmp_path_factory.mktemp("samba")) as server:
+    with running_samba(samba_template) as server:
         yield server
