@@ -27,7 +27,8 @@ def test_a_dose_of_it_is_answered_without_an_error(tmp_path: Path, capsys: pytes
     with connector(school(tmp_path / "school", DOSE)) as serving:
         check(serving.endpoint)
         rates = {operation: rate(serving.endpoint, ask) for operation, ask in asks(serving.endpoint).items()}
-        there = Asking(serving.endpoint).get("/Users?count=0")["totalResults"]
+        with Asking(serving.endpoint) as client:
+            there = client.get("/Users?count=0")["totalResults"]
         peak = serving.peak_mb()
 
     assert rates.keys() == OPERATIONS.keys()
@@ -43,10 +44,11 @@ def rate(endpoint: Endpoint, ask: Ask) -> float:
     until = time.monotonic() + SECONDS
 
     def asking(thread: int) -> int:
-        client, number = Asking(endpoint), 0
-        while time.monotonic() < until:
-            ask(client, THREADS * number + thread)
-            number += 1
+        number = 0
+        with Asking(endpoint) as client:
+            while time.monotonic() < until:
+                ask(client, THREADS * number + thread)
+                number += 1
         return number
 
     with ThreadPoolExecutor(THREADS) as pool:

@@ -274,18 +274,27 @@ def read_again(
 ) -> tuple[tuple[OpenLeg, str], ...]:
     """Give the unread legs that are over, with why: planned anew by a row just applied, or nothing is left to close.
 
-    Where the new row waits for a person, the old leg stays open: half of it is closed already.
+    Where the new row waits for a person, the old leg stays open while something lives there: half of it is closed
+    already.
     """
     unread = _Unread(decisions.scene.unread_directories, decisions.scene.unread_portals)
-    ready = {d.identity.key for d in decisions.rows if d.status is Status.READY_TO_REVOKE}
+    ready = {d.identity.key: d.identity for d in decisions.rows if d.status is Status.READY_TO_REVOKE}
     found = []
     for leg in legs:
         if leg.planned.unread and leg.direction is Direction.CLOSE and not unread.still(leg):
             if leg.key in applied:
                 found.append((leg, "the target can be read again: planned anew"))
-            elif leg.key not in ready:
+            elif leg.key not in ready or _nothing_lives(leg.planned, ready[leg.key]):
                 found.append((leg, "the target can be read again: nothing is left to close there"))
     return tuple(found)
+
+
+def _nothing_lives(planned: PlannedLeg, identity: Identity) -> bool:
+    """Say whether there is nothing in a leg's target that it could close; of sessions nobody knows."""
+    if planned.kind is LegKind.CREDENTIAL:
+        return not any(m.enabled or m.credential_lives for m in identity.members_of(planned.target))
+    mine = [a.account for a in identity.accounts if a.account.directory == planned.target]
+    return planned.kind is LegKind.DIRECTORY and not any(a.enabled for a in mine)
 
 
 @dataclass(frozen=True, slots=True)

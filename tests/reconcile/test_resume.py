@@ -412,6 +412,20 @@ def test_an_unread_leg_ends_where_nothing_is_there_to_close(tmp_path: Path) -> N
     assert set(whys(nights).values()) == {"the target can be read again: nothing is left to close there"}
 
 
+def test_an_unread_leg_ends_where_nothing_is_there_although_the_person_waits_elsewhere(tmp_path: Path) -> None:
+    nights = leaving(tmp_path)
+    nights.engage.trouble.down = True
+    nights.edit_account("ok0", protected="adminCount=1")
+    nights.run()
+    nights.engage.trouble.down = False
+    nights.school.members[:] = [m for m in nights.school.members if m.person_id != "ok0"]
+
+    nights.run()
+
+    assert ("ok0", "engage") not in nights.open_states()
+    assert nights.account("ok0").enabled
+
+
 def test_what_is_half_closed_goes_on_although_other_rows_break_a_limit(tmp_path: Path) -> None:
     nights = settled(tmp_path, school().families(12))
     nights.school.leave("ok0")

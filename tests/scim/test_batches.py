@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from connector.reconcile.journal_people import write_block
 from connector.reconcile.journal_scim_tables import scim_emails, scim_users
 from connector.reconcile.journal_store import Store
+from connector.reconcile.memory import Block
 from connector.scim.clients import Client
 from connector.scim.committing import Act, Committer, _Asked, turn
 from connector.scim.conditions import IfMatch
@@ -161,9 +163,6 @@ def _open_closings(store: Store) -> int:
 
 
 def _block(store: Store, person_id: str) -> None:
-    from connector.reconcile.journal_people import write_block  # noqa: PLC0415 - of this test alone
-    from connector.reconcile.memory import Block  # noqa: PLC0415 - as above
-
     with store.writing() as writing:
         write_block(writing, Block(person_id, "alice", "custody"))
 
@@ -225,7 +224,7 @@ def test_what_is_read_without_the_framework_is_answered_as_with_it(
     quick = entra.flask.wsgi_app
 
     without = entra.get(path, headers=headers)
-    entra.flask.wsgi_app = quick.framework  # type: ignore[method-assign,attr-defined]
+    entra.flask.wsgi_app = quick.framework  # type: ignore[method-assign,attr-defined] # on purpose, for once
     with_it = entra.get(path, headers=headers)
 
     assert (without.status, without.body) == (with_it.status, with_it.body)
