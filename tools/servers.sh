@@ -10,6 +10,13 @@ packages=(
 )
 programs=(samba samba-tool slapd slapadd ldapsearch postgres redis-server openssl)
 
+# What `make bench-scim` needs besides. A node that is there, whoever put it there, is taken as it is.
+if [[ ${1:-} == bench ]]; then
+  packages+=(wrk)
+  programs+=(wrk node npm)
+  command -v npm >/dev/null || packages+=(nodejs npm)
+fi
+
 missing_packages() {
   local package
   for package in "${packages[@]}"; do

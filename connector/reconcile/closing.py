@@ -80,4 +80,3 @@ class Closer:
                 self.journal.release_claims(claims)
             raise
         self.journal.release_claims(claims)
-

@@ -129,7 +129,8 @@ def refuse_beyond(client: Client, endpoint: str, what: str) -> None:
 def read(sent: Mapping[str, Any], most: int) -> tuple[tuple[Operation, ...], int]:
     """Give a request's operations, and how many may fail before the rest is left undone (0: all)."""
     named = {name.lower(): value for name, value in sent.items()}
-    if _REQUEST not in (named.get("schemas") or ()):
+    schemas = named.get("schemas")
+    if not isinstance(schemas, list) or _REQUEST not in schemas:
         raise invalid_syntax(f"A Bulk request has the schema {_REQUEST}.")
     operations, errors = named.get("operations"), named.get("failonerrors") or 0
     if not isinstance(operations, list) or not isinstance(errors, int) or isinstance(errors, bool) or errors < 0:

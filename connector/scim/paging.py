@@ -76,7 +76,8 @@ def from_body(sent: object, most: int) -> Query:
     if not isinstance(sent, dict):
         raise invalid_syntax("A search is a JSON object.")
     named: dict[str, Any] = {str(name).lower(): value for name, value in sent.items()}
-    if _SEARCH not in (named.get("schemas") or [_SEARCH]):
+    schemas = named.get("schemas") or [_SEARCH]
+    if not isinstance(schemas, list) or _SEARCH not in schemas:
         raise invalid_syntax(f"A search has the schema {_SEARCH}.")
     cursor = _text(named, "cursor", None)
     return Query(
