@@ -52,6 +52,7 @@ from connector.reconcile.running import Running, RunResult, Setup
 from connector.reconcile.sourced import WithSourced
 from connector.reconcile.trial import trial
 from connector.registry import open_admin_system, open_directories, open_portals, open_session_stores, validate
+from connector.summons import Summons
 from connector.urgent import Urgent
 
 GO_LIVE = "go_live"
@@ -107,6 +108,12 @@ class Connector:
     def urgent(self) -> Urgent:
         """What is done at once, and what an authority signs for."""
         return Urgent(self.running(), self.config.authority, self.config.school.name, self.config.site.zone)
+
+    @property
+    def summons(self) -> Summons:
+        """What tells the authority by e-mail."""
+        config = self.config
+        return Summons(config.authority, config.school.name, config.site, self.journal, self.operator)
 
     @property
     def members(self) -> Members:

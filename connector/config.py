@@ -30,6 +30,7 @@ from connector.errors import ConfigError
 from connector.interfaces import Secret, Site
 from connector.model import Reason
 from connector.policy import DEFAULT_POLICIES, Limits, Policy, PortalRules, Rules
+from connector.post import Mail
 
 
 class Kind(StrEnum):
@@ -106,10 +107,15 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Who signs after an urgent termination: operators with one of these roles, within so many hours."""
+    """Who signs after an urgent termination: operators with one of these roles, within so many hours.
+
+    With `mail` they are told at once; what is overdue goes to `escalate_to` too.
+    """
 
     roles: tuple[str, ...] = ("SEC", "STC")
     countersign_hours: int = 24
+    escalate_to: tuple[str, ...] = ()
+    mail: Mail | None = None
 
 
 @dataclass(frozen=True, slots=True)

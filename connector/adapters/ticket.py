@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connector.adapters.session_reading import unlisted_reading
-from connector.adapters.ticket_mail import Post, TicketMail
 from connector.adapters.ticket_text import Wording, ticket_name, ticket_prefix, ticket_subject, ticket_text
 from connector.adapters.worklist_file import replace_durably
 from connector.errors import ConnectorError, SourceError, TargetUnreachable
 from connector.interfaces import Site
 from connector.model import EndSessions, Finding, LegState, Level, Outcome, SessionKey, SessionsReading
+from connector.post import Mail, Post
+
+_WRITTEN = "The ticket itself is written."
 
 DEFAULT_WHAT_TO_DO = (
     "End every live session of this person in the portal now, by revoking it from the database, "
@@ -37,7 +39,7 @@ class TicketSettings:
     user_key: SessionKey = SessionKey.USERNAME
     authoriser_role: str = "SEC or STC"
     what_to_do: str = DEFAULT_WHAT_TO_DO
-    mail: TicketMail | None = None
+    mail: Mail | None = None
 
 
 class TicketSessionStore:
@@ -52,7 +54,11 @@ class TicketSessionStore:
         self._folder = site.path(settings.folder)
         self._confirmed = site.path(settings.confirmed_folder)
         self._zone = site.zone
-        self._post = Post(name, settings.mail, site) if settings.mail else None
+        self._post = (
+            Post(f"[session_stores.{name}.mail]", f"Session store {name}", settings.mail, site, _WRITTEN)
+            if settings.mail
+            else None
+        )
         self._wording = Wording(
             settings.portal, settings.authoriser_role, settings.what_to_do, settings.confirmed_folder
         )

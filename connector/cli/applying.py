@@ -7,7 +7,7 @@ import click
 
 from connector.cli.call import PENDING, Call, is_interactive
 from connector.cli.documents import addition_document, leg_document, objection_document, revocation_document
-from connector.cli.printing import Rows, heading
+from connector.cli.printing import Rows, heading, warning
 from connector.cli.verb import Group, Verb
 from connector.cli.words import (
     Parts,
@@ -62,6 +62,7 @@ def run(call: Call, plan_id: str, apply: bool, dry_run: bool) -> int:
     dry = _is_dry(apply, dry_run)
     with call.connector() as connector:
         result = connector.run(call.as_of, plan_id, dry=dry)
+        unsent = () if dry else connector.summons.of_run(result)
         waived = connector.running().waived(result.judgement.plan)
         live = connector.is_live
     objections = result.judgement.plan.objections
@@ -75,7 +76,8 @@ def run(call: Call, plan_id: str, apply: bool, dry_run: bool) -> int:
         parts += [] if result.result == _REPORTED else objection_parts(result.stopped, waived)
     if not (live or plan_id):
         parts += ["", "Report mode: nothing is applied until somebody runs: connector go-live"]
-    call.answer(document, _run_rows(result), parts)
+    parts += [warning(text) for text in unsent]
+    call.answer({**document, "unsent": list(unsent)}, _run_rows(result), parts)
     if dry and not result.stopped:
         call.dry_run(would_change=result.exit_code == PENDING)
     return result.exit_code

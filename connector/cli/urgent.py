@@ -47,9 +47,10 @@ def terminate(call: Call, words: tuple[str, ...], reason: str, contact_type: str
         if not apply:
             return _shown(call, connector, order)
         stored, done = urgent.terminate(order)
+        unsent = connector.summons.of_order(stored)
         made = urgent.certificate(stored.number)
     text: Parts = [*certificate_text(made).splitlines(), *open_parts(done.open)]
-    text += ["", warning(order.note)] if order.note else []
+    text += ["", *map(warning, (*([order.note] if order.note else []), *unsent))]
     if done.not_read_again:
         look = "What was added while it ran could not be looked for; type the same again:"
         text += ["", warning(f"{look} {done.not_read_again}")]
@@ -58,6 +59,7 @@ def terminate(call: Call, words: tuple[str, ...], reason: str, contact_type: str
     document = {
         "dry_run": False,
         "note": order.note,
+        "unsent": list(unsent),
         "certificate": plain(made),
         "blocked": list(done.blocked),
         "open_legs": [open_leg_document(leg) for leg in done.open],

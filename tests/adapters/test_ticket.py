@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from connector.adapters.ticket import TicketSessionStore, TicketSettings
-from connector.adapters.ticket_mail import TicketMail
 from connector.errors import ConfigError
 from connector.interfaces import Secret, SessionStore, Site
 from connector.model import EndSessions, LegState, Level, SessionKey
+from connector.post import Mail
 from tests.servers import free_port, smtp, stop
 from tests.servers.smtp import MailServer
 
@@ -185,8 +185,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def mail(server: MailServer) -> TicketMail:
-    return TicketMail(
+def mail(server: MailServer) -> Mail:
+    return Mail(
         "127.0.0.1",
         "connector@school.example",
         ("support@vendor.example", "office@school.example"),
@@ -196,7 +196,7 @@ def mail(server: MailServer) -> TicketMail:
     )
 
 
-def test_a_ticket_goes_out_once_and_says_what_the_file_says(server: MailServer, mail: TicketMail, site: Site) -> None:
+def test_a_ticket_goes_out_once_and_says_what_the_file_says(server: MailServer, mail: Mail, site: Site) -> None:
     before = len(server.messages())
     store = TicketSessionStore("vendor", replace(SETTINGS, mail=mail), site)
 
@@ -212,7 +212,7 @@ def test_a_ticket_goes_out_once_and_says_what_the_file_says(server: MailServer, 
     assert message.get_content().replace("\r\n", "\n") == text
 
 
-def test_a_confirmed_ticket_leaves_no_trace_of_its_e_mail(server: MailServer, mail: TicketMail, site: Site) -> None:
+def test_a_confirmed_ticket_leaves_no_trace_of_its_e_mail(server: MailServer, mail: Mail, site: Site) -> None:
     store = TicketSessionStore("vendor", replace(SETTINGS, mail=mail), site)
     store.close([ADA])
     ticket(site).rename(site.path("confirmed") / ticket(site).name)
@@ -225,7 +225,7 @@ def test_a_confirmed_ticket_leaves_no_trace_of_its_e_mail(server: MailServer, ma
     assert len(server.messages()) == before
 
 
-def test_check_signs_in_and_sends_nothing(server: MailServer, mail: TicketMail, site: Site) -> None:
+def test_check_signs_in_and_sends_nothing(server: MailServer, mail: Mail, site: Site) -> None:
     before = len(server.messages())
 
     findings = TicketSessionStore("vendor", replace(SETTINGS, mail=mail), site).check()
@@ -236,7 +236,7 @@ def test_check_signs_in_and_sends_nothing(server: MailServer, mail: TicketMail, 
 
 @pytest.mark.parametrize("mistake", ["another authority", "another name"])
 def test_a_mail_server_that_cannot_be_verified_gets_nothing_and_the_ticket_is_written(
-    server: MailServer, mail: TicketMail, site: Site, mistake: str
+    server: MailServer, mail: Mail, site: Site, mistake: str
 ) -> None:
     before = len(server.messages())
     wrong = replace(mail, ca_file="") if mistake == "another authority" else replace(mail, host="127.0.0.2")
@@ -248,9 +248,7 @@ def test_a_mail_server_that_cannot_be_verified_gets_nothing_and_the_ticket_is_wr
     assert len(server.messages()) == before
 
 
-def test_a_mail_server_that_is_away_is_tried_again_by_the_next_run(
-    server: MailServer, mail: TicketMail, site: Site
-) -> None:
+def test_a_mail_server_that_is_away_is_tried_again_by_the_next_run(server: MailServer, mail: Mail, site: Site) -> None:
     before = len(server.messages())
     away = TicketSessionStore("vendor", replace(SETTINGS, mail=replace(mail, port=free_port())), site)
 
@@ -263,7 +261,7 @@ def test_a_mail_server_that_is_away_is_tried_again_by_the_next_run(
 
 
 def test_a_login_the_server_refuses_is_refused_and_no_password_is_shown(
-    server: MailServer, mail: TicketMail, site: Site, monkeypatch: pytest.MonkeyPatch
+    server: MailServer, mail: Mail, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert server
     monkeypatch.setenv("MAIL_PASSWORD", "wrong-s3cret")
@@ -288,7 +286,7 @@ def test_a_login_the_server_refuses_is_refused_and_no_password_is_shown(
 def test_mail_that_could_not_be_sent_is_refused_by_the_configuration(
     site: Site, wrong: dict[str, object], sentence: str
 ) -> None:
-    good = TicketMail("mail.school.example", "connector@school.example", ("support@vendor.example",))
+    good = Mail("mail.school.example", "connector@school.example", ("support@vendor.example",))
 
     with pytest.raises(ConfigError, match=sentence):
         TicketSessionStore("vendor", replace(SETTINGS, mail=replace(good, **wrong)), site)  # type: ignore[arg-type] # one field each

@@ -1,4 +1,4 @@
-"""Tickets by e-mail: over verified TLS or not at all, one connection for all of them.
+"""What is sent by e-mail: over verified TLS or not at all, one connection for all of it.
 
 A message carries an id made of its reference, so that one sent twice after a crash is seen to be the same.
 """
@@ -21,7 +21,7 @@ _PORTS = {"starttls": 587, "tls": 465}
 
 
 @dataclass(frozen=True, slots=True)
-class TicketMail:
+class Mail:
     """Where mail goes out, from whom and to whom. `port` 0 is the usual one: 587, with `tls` 465."""
 
     host: str
@@ -35,19 +35,21 @@ class TicketMail:
 
 
 class Post:
-    """Sends tickets through one mail server."""
+    """Sends through one mail server. `where` is the section it is configured in, `who` sends.
 
-    def __init__(self, name: str, mail: TicketMail, site: Site) -> None:
-        self._name = f"Session store {name}"
+    `instead` says what stands although nothing was sent.
+    """
+
+    def __init__(self, where: str, who: str, mail: Mail, site: Site, instead: str) -> None:
+        self._name = who
+        self._instead = instead
         self._mail = mail
         self._site = site
         self._server = f"{mail.host}:{mail.port or _PORTS[mail.tls]}"
         for address in (mail.sender, *mail.to):
-            _refuse_no_address(f"[session_stores.{name}.mail]", address)
+            _refuse_no_address(where, address)
         if not mail.to or bool(mail.username) != (mail.password is not None):
-            raise ConfigError(
-                f"[session_stores.{name}.mail] is not complete.", "It needs to, and username and password together."
-            )
+            raise ConfigError(f"{where} is not complete.", "It needs to, and username and password together.")
 
     @contextmanager
     def open(self) -> Iterator[smtplib.SMTP]:
@@ -72,7 +74,7 @@ class Post:
             raise self._away(error) from error
 
     def send(self, smtp: smtplib.SMTP, name: str, subject: str, text: str) -> None:
-        """Send one ticket."""
+        """Send one message. `name` makes its id: what is sent twice after a crash is seen to be the same."""
         message = EmailMessage()
         message["From"], message["To"] = self._mail.sender, ", ".join(self._mail.to)
         message["Subject"], message["Date"] = subject, formatdate()
@@ -101,13 +103,13 @@ class Post:
     def _away(self, error: Exception) -> TargetUnreachable:
         return TargetUnreachable(
             f"{self._name}: the mail server {self._server} does not answer ({type(error).__name__}).",
-            "Check mail.host and mail.port. The ticket itself is written.",
+            f"Check mail.host and mail.port. {self._instead}",
         )
 
     def _refused(self, error: Exception) -> SourceError:
         return SourceError(
             f"{self._name}: the mail server {self._server} refused ({type(error).__name__}).",
-            "Check sender, recipients, user and password, and that it offers TLS. The ticket itself is written.",
+            f"Check sender, recipients, user and password, and that it offers TLS. {self._instead}",
         )
 
 
