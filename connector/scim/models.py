@@ -5,10 +5,11 @@ that is no URL); these accept it. Nothing here reads a request or decides anythi
 """
 
 from datetime import datetime
-from typing import Annotated, Any
+from enum import Enum
+from typing import Annotated, Any, Self
 
 import scim2_models as scim2
-from pydantic import Field, GetCoreSchemaHandler
+from pydantic import BaseModel, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 from scim2_models import CaseExact, ComplexAttribute, External, Mutability, Reference, Required, Returned
 
@@ -29,18 +30,40 @@ class Link(Reference[External]):
         return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
 
 
-class Email(scim2.Email):
+class _Labelled(BaseModel):
+    """What has a `type` that may be any word."""
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Copy all but the words: Python before 3.11.4 copies those by their name, and one of a provider's has none."""
+        known = {} if memo is None else memo
+        known.update((id(word), word) for word in vars(self).values() if isinstance(word, Enum))
+        return super().__deepcopy__(known)
+
+
+class Email(_Labelled, scim2.Email):
     """An e-mail address of any spelling: a school's internal ones have no dot."""
 
     value: str | None = None
     """The address, as the provider sent it."""
 
 
-class Photo(scim2.Photo):
+class Photo(_Labelled, scim2.Photo):
     """A picture of the User, by reference."""
 
     value: Link | None = None
     """Where the picture is."""
+
+
+class PhoneNumber(_Labelled, scim2.PhoneNumber):
+    """A telephone number."""
+
+
+class Im(_Labelled, scim2.Im):
+    """An instant messaging address."""
+
+
+class Address(_Labelled, scim2.Address):
+    """An address of brick."""
 
 
 class Manager(ComplexAttribute):
@@ -117,6 +140,15 @@ class CoreUser(scim2.User[Any]):
 
     photos: list[Photo] | None = None  # type: ignore[assignment]  # as above
     """Pictures of the User."""
+
+    phone_numbers: list[PhoneNumber] | None = None  # type: ignore[assignment]  # as above
+    """Telephone numbers of the User."""
+
+    ims: list[Im] | None = None  # type: ignore[assignment]  # as above
+    """Instant messaging addresses of the User."""
+
+    addresses: list[Address] | None = None  # type: ignore[assignment]  # as above
+    """Where the User lives or works."""
 
 
 User: Any = CoreUser.__class_getitem__(EnterpriseUser | ConnectorUser)  # made at run time: no checker sees its fields

@@ -76,7 +76,9 @@ def test_all_pages_are_read(directory: LdapDirectory) -> None:
 def test_a_server_killed_in_the_middle_of_paging_gives_no_reading(crowd: Slapd, directory: LdapDirectory) -> None:
     halfway(directory, crowd.kill)
 
-    with pytest.raises(SourceError, match=r"stopped answering after 2,000 entries.*a reading cut off is not a reading"):
+    with pytest.raises(
+        SourceError, match=r"stopped answering after 2,\d{3} entries.*a reading cut off is not a reading"
+    ):
         directory.read_all()
 
 
@@ -86,7 +88,7 @@ def test_a_server_that_hangs_in_the_middle_of_paging_gives_no_reading_and_is_not
     halfway(directory, crowd.freeze)
     started = time.monotonic()
 
-    with pytest.raises(SourceError, match="stopped answering after 2,000 entries"):
+    with pytest.raises(SourceError, match=r"stopped answering after 2,\d{3} entries"):
         directory.read_all()
 
     assert time.monotonic() - started < 10
