@@ -31,22 +31,6 @@ class MembershipType(StrEnum):
     MANUALLY_ADDED = "manually_added"
 
 
-class StrategyMatch(StrEnum):
-    """Whether a member matches its portal's membership strategy. Derived, never stored."""
-
-    YES = "yes"
-    NO = "no"
-    NOT_APPLICABLE = "n/a"
-
-
-class Nightly(StrEnum):
-    """What the nightly run does about one membership: it adds, it never enables, disables or removes."""
-
-    NONE = "none"
-    ADD_ENABLED = "add_enabled"
-    ADD_DISABLED = "add_disabled"
-
-
 class Status(StrEnum):
     """What an identity is; the first that holds."""
 
@@ -94,15 +78,6 @@ class Hold(StrEnum):
     UNCONFIRMED = "unconfirmed"
     ROLLOVER = "rollover"
     POLICY = "policy"
-
-
-class MatchLevel(StrEnum):
-    """On what an account was matched to a person, strongest first."""
-
-    LINK = "link"
-    EMPLOYEE_ID = "employee-id"
-    USERNAME = "username"
-    EMAIL = "email"
 
 
 class SessionKey(StrEnum):

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from connector.cli.printing import Rows
-from connector.model import MemberStatus, Nightly
+from connector.model import MemberStatus
 from connector.reconcile.decide import ALL, Decision, Legs
 from connector.reconcile.judge import Judgement
-from connector.reconcile.membership import Membership
+from connector.reconcile.membership import Membership, Nightly
 from connector.reconcile.plan import username_of
 from connector.reconcile.plan_values import Addition, Evidence, Objection, Plan, PlannedLeg, Revocation
 from connector.reconcile.wording import clean, who

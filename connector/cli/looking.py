@@ -11,11 +11,11 @@ from connector.cli.documents import identity_document, membership_document, stat
 from connector.cli.printing import Rows, heading, line, table, warning
 from connector.cli.verb import Verb
 from connector.cli.words import Parts
-from connector.model import Finding, Level, Nightly, Status, StrategyMatch
+from connector.model import Finding, Level, Status
 from connector.reconcile.authority import Due
 from connector.reconcile.decide import Decision
 from connector.reconcile.judge import Judgement
-from connector.reconcile.membership import Membership
+from connector.reconcile.membership import Membership, Nightly, StrategyMatch
 from connector.reconcile.plan_values import Revocation
 from connector.reconcile.wording import RESTRICTED_CHILD, counted, who
 

@@ -8,10 +8,11 @@ on one level make the identity disputed. Nothing is ever guessed past that.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import chain
 from operator import attrgetter
 
-from connector.model import Account, AccountsReading, MatchLevel, Member, Person, Session
+from connector.model import Account, AccountsReading, Member, Person, Session
 from connector.policy import PortalRules
 from connector.reconcile.claims import Claims, Usernames, claims_of, usernames_of
 from connector.reconcile.memory import Memory
@@ -19,6 +20,15 @@ from connector.reconcile.school import Row, School, grouped
 from connector.reconcile.session_owner import Known, account_key, session_owners
 from connector.reconcile.snapshot import Snapshot
 from connector.reconcile.text import fold, fold_id
+
+
+class MatchLevel(StrEnum):
+    """On what an account was matched to a person, strongest first."""
+
+    LINK = "link"
+    EMPLOYEE_ID = "employee-id"
+    USERNAME = "username"
+    EMAIL = "email"
 
 
 @dataclass(frozen=True, slots=True)

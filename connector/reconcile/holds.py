@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from connector.errors import NotAllowed
-from connector.model import URGENT, Account, Hold, MatchLevel, Reason, Status
+from connector.model import URGENT, Account, Hold, Reason, Status
 from connector.policy import Policy, Rules
 from connector.reconcile.claims import Claims
-from connector.reconcile.correlate import Identity
+from connector.reconcile.correlate import Identity, MatchLevel
 from connector.reconcile.doors import Scene
 from connector.reconcile.entitlement import Attendance
 from connector.reconcile.memory import Memory

@@ -5,7 +5,7 @@ in which its last leg becomes final. What a leg called off or replaced keeps is 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -17,6 +17,7 @@ from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import to_json
 from connector.reconcile.journal_bulk import among, execute_many
 from connector.reconcile.journal_claims import blocked_among, fence, require_unclaimed
+from connector.reconcile.journal_leg_notes import Order, named, note_intent, note_outcome
 from connector.reconcile.journal_people import write_block
 from connector.reconcile.journal_register import remember_users
 from connector.reconcile.journal_rows import LEG_JOIN, open_leg
@@ -75,16 +76,6 @@ _ENDED = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """Who wants a batch of revocations or restores, and on what plan."""
-
-    direction: Direction
-    operator: str
-    run_id: int | None
-    plan_id: str
-
-
 class Legs:
     """Intend, attempt, record and abandon; list what is open."""
 
@@ -108,7 +99,7 @@ class Legs:
         the same target and subject of the same identity is called off: this one drives it now. Raises RunInProgress
         where the run or a claim was lost, or somebody else holds one of the identities.
         """
-        order = _Order(direction, operator, run.run_id if run else None, plan_id)
+        order = Order(direction, operator, run.run_id if run else None, plan_id)
         with self._store.writing() as writing:
             fence(writing, run, claims, [row.key for row in rows])
             return _write_intent(writing, rows, order, blocks)
@@ -147,7 +138,7 @@ class Legs:
             fresh = [(leg, outcome) for leg, outcome in outcomes if states.get(leg.leg_id) not in _FINAL]
             execute_many(writing.conn, _OUTCOME, [_outcome_row(writing, leg, outcome) for leg, outcome in fresh])
             for leg, outcome in fresh:
-                _note_outcome(writing, leg, outcome, run)
+                note_outcome(writing, leg, outcome, run)
             _mark_closed(writing, fresh)
             settle(writing, {leg.revocation_id for leg, _ in fresh})
         return tuple(leg for leg, _ in outcomes if states.get(leg.leg_id) in _FINAL)
@@ -207,11 +198,11 @@ def write_urgent_intent(
 ) -> tuple[OpenLeg, ...]:
     """Write an intent on claims alone inside the transaction of its order. Raises RunInProgress as `intend` does."""
     fence(writing, None, claims, [row.key for row in rows])
-    return _write_intent(writing, rows, _Order(Direction.CLOSE, operator, None, ""), blocks)
+    return _write_intent(writing, rows, Order(Direction.CLOSE, operator, None, ""), blocks)
 
 
 def _write_intent(
-    writing: Writing, rows: Sequence[Revocation], order: _Order, blocks: Sequence[Block]
+    writing: Writing, rows: Sequence[Revocation], order: Order, blocks: Sequence[Block]
 ) -> tuple[OpenLeg, ...]:
     _replace_open(writing, rows, order.operator)
     made = _insert(writing, rows, order)
@@ -227,7 +218,7 @@ def _open_of(which: int | str) -> Any:
     return and_(named, tables.legs.c.state.not_in(_FINAL))
 
 
-def _insert(writing: Writing, rows: Sequence[Revocation], order: _Order) -> tuple[OpenLeg, ...]:
+def _insert(writing: Writing, rows: Sequence[Revocation], order: Order) -> tuple[OpenLeg, ...]:
     numbers, leg_numbers = count(writing.next_id(tables.revocations)), count(writing.next_id(tables.legs))
     made_rows, made_legs, opened, undriven = [], [], [], set()
     for row, number in zip(rows, numbers, strict=False):
@@ -238,14 +229,14 @@ def _insert(writing: Writing, rows: Sequence[Revocation], order: _Order) -> tupl
                 opened.append(_opened(made_legs[-1], row, planned, order))
         if all(leg.withheld for leg in row.legs):
             undriven.add(number)
-        _note_intent(writing, number, row, order)
+        note_intent(writing, number, row, order)
     insert_rows(writing.conn, tables.revocations, made_rows)
     insert_rows(writing.conn, tables.legs, made_legs)
     settle(writing, undriven)
     return tuple(opened)
 
 
-def _revocation_row(writing: Writing, number: int, row: Revocation, order: _Order) -> dict[str, Any]:
+def _revocation_row(writing: Writing, number: int, row: Revocation, order: Order) -> dict[str, Any]:
     return {
         "id": number,
         "key": row.key,
@@ -281,7 +272,7 @@ def _leg_row(writing: Writing, number: int, revocation_id: int, planned: Planned
     }
 
 
-def _opened(made: Mapping[str, Any], row: Revocation, planned: PlannedLeg, order: _Order) -> OpenLeg:
+def _opened(made: Mapping[str, Any], row: Revocation, planned: PlannedLeg, order: Order) -> OpenLeg:
     return OpenLeg(
         leg_id=made["id"],
         revocation_id=made["revocation_id"],
@@ -331,7 +322,7 @@ def call_off(writing: Writing, legs: Sequence[OpenLeg], operator: str, reason: s
     statement = update(table).where(table.c.id == bindparam("a_leg")).values(**values)
     writing.conn.execute(statement, [{"a_leg": leg.leg_id} for leg in legs])
     for leg in legs:
-        sentence = f"{_named(leg)} called off: {reason}."
+        sentence = f"{named(leg)} called off: {reason}."
         writing.note("called-off", leg.key, operator, sentence, person_id=leg.person_id, detail={"leg": leg.leg_id})
     revocations = {leg.revocation_id for leg in legs}
     settle(writing, revocations)
@@ -382,29 +373,3 @@ def _mark_closed(writing: Writing, outcomes: Sequence[tuple[OpenLeg, Outcome]]) 
     closed = sorted({leg.revocation_id for leg, outcome in outcomes if outcome.state is LegState.CLOSED})
     if closed:
         writing.conn.execute(_FIRST_CLOSED, {"a_revocations": closed, "a_now": writing.now})
-
-
-def _note_intent(writing: Writing, number: int, row: Revocation, order: _Order) -> None:
-    verb = "Revocation" if order.direction is Direction.CLOSE else "Restore"
-    because = ", ".join(row.reasons) or "asked for"
-    sentence = f"{verb} {number} of {row.code or row.username or row.key} intended ({because}): {len(row.legs)} legs."
-    detail = {"revocation": number, "direction": order.direction.value, "basis": row.basis}
-    writing.note(
-        "intended", row.key, order.operator, sentence, person_id=row.person_id, run_id=order.run_id, detail=detail
-    )
-
-
-def _note_outcome(writing: Writing, leg: OpenLeg, outcome: Outcome, run: Run | None) -> None:
-    sentence = f"{_named(leg)}: {outcome.state.value}{f' ({outcome.detail})' if outcome.detail else ''}."
-    detail = {"leg": leg.leg_id, "revocation": leg.revocation_id, "ended": outcome.ended}
-    operator, run_id = (run.operator, run.run_id) if run else (leg.operator, None)
-    writing.note(
-        outcome.state.value, leg.key, operator, sentence, person_id=leg.person_id, run_id=run_id, detail=detail
-    )
-
-
-def _named(leg: OpenLeg) -> str:
-    verb = "close" if leg.direction is Direction.CLOSE else "open"
-    return (
-        f"Revocation {leg.revocation_id}, {verb} {leg.planned.kind.value} {leg.planned.subject} in {leg.planned.target}"
-    )

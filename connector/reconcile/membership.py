@@ -10,13 +10,29 @@ from enum import StrEnum
 from operator import attrgetter
 
 from connector.errors import ConfigError
-from connector.model import Member, MembershipType, MemberStatus, Nightly, StrategyMatch
+from connector.model import Member, MembershipType, MemberStatus
 from connector.policy import PortalRules, Strategy
 from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decisions
 from connector.reconcile.entitlement import matches_strategy
 from connector.reconcile.plan_values import Addition
 from connector.reconcile.school import School
+
+
+class StrategyMatch(StrEnum):
+    """Whether a member matches its portal's membership strategy. Derived, never stored."""
+
+    YES = "yes"
+    NO = "no"
+    NOT_APPLICABLE = "n/a"
+
+
+class Nightly(StrEnum):
+    """What the nightly run does about one membership: it adds, it never enables, disables or removes."""
+
+    NONE = "none"
+    ADD_ENABLED = "add_enabled"
+    ADD_DISABLED = "add_disabled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ what stands disabled: what we closed is restored, what somebody else closed wait
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from connector.model import Account, Hold, MatchLevel
+from connector.model import Account, Hold
 from connector.provisioning import (
     AccountAttributes,
     AccountTemplate,
@@ -19,7 +19,7 @@ from connector.provisioning import (
     filled_dn,
     paths_in,
 )
-from connector.reconcile.correlate import Identity, Linked
+from connector.reconcile.correlate import Identity, Linked, MatchLevel
 from connector.reconcile.journal_values import AccountChange
 from connector.reconcile.wording import who
 

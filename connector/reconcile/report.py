@@ -145,14 +145,10 @@ def report(
     open_people = _people(leg for leg in outcomes.legs if is_open(leg))
     closed_people = _people(leg for leg in outcomes.legs if leg.state in CLOSED) - open_people
     need = _need_you(view) + len(authority) + len(refused)
-    subject = (
-        f"{need:,} {'needs' if need == 1 else 'need'} you, {len(closed_people):,} closed, "
-        f"{len(open_people):,} open ({clean(run.school)})"
-    )
     old, waiting = _old_and_waiting(view)
     return Report(
         run,
-        subject,
+        _subject(need, len(closed_people), len(open_people), run.school),
         need,
         len(closed_people),
         len(open_people),
@@ -162,6 +158,11 @@ def report(
         tuple(_notes(view, decisions, old, waiting)),
         tuple(sorted(history, key=lambda c: c.at)),
     )
+
+
+def _subject(need: int, closed: int, still_open: int, school: str) -> str:
+    needs = "needs" if need == 1 else "need"
+    return f"{need:,} {needs} you, {closed:,} closed, {still_open:,} open ({clean(school)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from sqlalchemy import Row
 
 from connector.app import Connector
 from connector.config_scim import Scim
-from connector.model import Hold, LegState, MatchLevel, Member, MembershipType
+from connector.model import Hold, LegState, Member, MembershipType
 from connector.policy import PortalRules, SignIn, Strategy
 from connector.reconcile.apply import Applier
-from connector.reconcile.correlate import Identity, Linked
+from connector.reconcile.correlate import Identity, Linked, MatchLevel
 from connector.reconcile.entitlement import may_be_entitled
 from connector.reconcile.journal_sourced import SourcedPeople
 from connector.reconcile.journal_values import Change, ChangeKind, Direction, MembershipChange, OpenChange

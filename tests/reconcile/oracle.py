@@ -12,7 +12,6 @@ from connector.model import (
     Account,
     Enrolment,
     Hold,
-    MatchLevel,
     Member,
     Person,
     PersonStatus,
@@ -23,6 +22,7 @@ from connector.model import (
     Status,
 )
 from connector.policy import Policy, PortalRules, Rules, SignIn, Strategy
+from connector.reconcile.correlate import MatchLevel
 from connector.reconcile.memory import Memory
 from connector.reconcile.snapshot import Snapshot
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from connector.model import Hold, LegKind, MatchLevel, Status
+from connector.model import Hold, LegKind, Status
 from connector.policy import SignIn
-from connector.reconcile.correlate import Identity, LinkMove
+from connector.reconcile.correlate import Identity, LinkMove, MatchLevel
 from connector.reconcile.memory import Memory
 from tests.reconcile.build import FACULTY, Judged, SchoolBuilder, guid, school
 

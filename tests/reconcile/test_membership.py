@@ -5,9 +5,17 @@ from dataclasses import replace
 import pytest
 
 from connector.errors import ConfigError
-from connector.model import MembershipType, MemberStatus, Nightly, PersonStatus, StrategyMatch
+from connector.model import MembershipType, MemberStatus, PersonStatus
 from connector.policy import PortalRules, Strategy
-from connector.reconcile.membership import Action, ActionPlan, Membership, action_plan, new_member
+from connector.reconcile.membership import (
+    Action,
+    ActionPlan,
+    Membership,
+    Nightly,
+    StrategyMatch,
+    action_plan,
+    new_member,
+)
 from connector.reconcile.memory import Block
 from tests.reconcile.build import (
     ALUMNI,

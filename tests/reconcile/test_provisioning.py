@@ -8,11 +8,11 @@ import pytest
 
 from connector.cli.words import open_change_words
 from connector.ldap.directory import LdapDirectory
-from connector.model import Account, Hold, LegState, MatchLevel, Outcome
+from connector.model import Account, Hold, LegState, Outcome
 from connector.provisioning import AccountAttributes, AccountTemplate, ChangeAccount, GroupMembership, NewAccount
 from connector.reconcile.apply import Applier
 from connector.reconcile.boundaries import Boundary
-from connector.reconcile.correlate import Identity, Linked
+from connector.reconcile.correlate import Identity, Linked, MatchLevel
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import AccountChange, ChangeKind, MembershipChange
 from connector.reconcile.provisioning import AccountPlan, Wanted, account_changes, group_change

@@ -2,7 +2,8 @@
 
 import pytest
 
-from connector.model import Nightly, Status, StrategyMatch
+from connector.model import Status
+from connector.reconcile.membership import Nightly, StrategyMatch
 from tests.reconcile.reference import Row, as_expected, by_person, expected, judged
 
 JUDGED = judged()

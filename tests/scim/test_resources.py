@@ -36,50 +36,49 @@ def group_body(**attributes: Any) -> dict[str, Any]:
     return {"schemas": [GROUP_SCHEMA], "displayName": "Parents", **attributes}
 
 
+CORE: dict[str, Any] = {
+    "externalId": "e1",
+    "userName": "amy",
+    "name": {
+        "formatted": "Ms Amy B. Lee III",
+        "familyName": "Lee",
+        "givenName": "Amy",
+        "middleName": "B.",
+        "honorificPrefix": "Ms",
+        "honorificSuffix": "III",
+    },
+    "displayName": "Amy Lee",
+    "nickName": "Am",
+    "profileUrl": "https://school.example/amy",
+    "title": "Dr",
+    "userType": "Parent",
+    "preferredLanguage": "en-AU",
+    "locale": "en-AU",
+    "timezone": "Australia/Perth",
+    "active": True,
+    "emails": [email("amy@school.example", primary=True)],
+    "phoneNumbers": [{"value": "+61 8 1", "type": "mobile"}],
+    "ims": [{"value": "amy", "type": "xmpp"}],
+    "photos": [{"value": "https://school.example/amy.png", "type": "photo"}],
+    "addresses": [{"streetAddress": "1 High St", "locality": "Perth", "type": "home"}],
+    "entitlements": [{"value": "x"}],
+    "roles": [{"value": "Parent"}],
+    "x509Certificates": [{"value": "TUlJ"}],
+}
+ENTERPRISE: dict[str, Any] = {
+    "employeeNumber": "P001",
+    "costCenter": "c",
+    "organization": "o",
+    "division": "d",
+    "department": "dep",
+    "manager": {"value": "u2", "$ref": "../Users/u2"},
+}
+
+
 def test_every_attribute_of_the_core_user_is_kept() -> None:
-    core = {
-        "externalId": "e1",
-        "userName": "amy",
-        "name": {
-            "formatted": "Ms Amy B. Lee III",
-            "familyName": "Lee",
-            "givenName": "Amy",
-            "middleName": "B.",
-            "honorificPrefix": "Ms",
-            "honorificSuffix": "III",
-        },
-        "displayName": "Amy Lee",
-        "nickName": "Am",
-        "profileUrl": "https://school.example/amy",
-        "title": "Dr",
-        "userType": "Parent",
-        "preferredLanguage": "en-AU",
-        "locale": "en-AU",
-        "timezone": "Australia/Perth",
-        "active": True,
-        "emails": [email("amy@school.example", primary=True)],
-        "phoneNumbers": [{"value": "+61 8 1", "type": "mobile"}],
-        "ims": [{"value": "amy", "type": "xmpp"}],
-        "photos": [{"value": "https://school.example/amy.png", "type": "photo"}],
-        "addresses": [{"streetAddress": "1 High St", "locality": "Perth", "type": "home"}],
-        "entitlements": [{"value": "x"}],
-        "roles": [{"value": "Parent"}],
-        "x509Certificates": [{"value": "TUlJ"}],
-    }
-    enterprise = {
-        "employeeNumber": "P001",
-        "costCenter": "c",
-        "organization": "o",
-        "division": "d",
-        "department": "dep",
-        "manager": {"value": "u2", "$ref": "../Users/u2"},
-    }
+    whole = {"schemas": [USER_SCHEMA, ENTERPRISE_SCHEMA], **CORE, ENTERPRISE_SCHEMA: ENTERPRISE}
 
-    document = validated_user(
-        {"schemas": [USER_SCHEMA, ENTERPRISE_SCHEMA], **core, ENTERPRISE_SCHEMA: enterprise}, strict=True
-    )
-
-    assert document == {"schemas": [USER_SCHEMA, ENTERPRISE_SCHEMA], **core, ENTERPRISE_SCHEMA: enterprise}
+    assert validated_user(whole, strict=True) == whole
 
 
 def test_names_count_in_any_case() -> None:
