@@ -24,6 +24,7 @@ from connector.config_checks import (
     portal_warnings,
     secret_files,
 )
+from connector.config_daemon import Daemon, Reports, impossible_daemon_numbers, odd_daemon, odd_reports
 from connector.config_scim import Scim, impossible_scim_numbers, odd_scim
 from connector.config_shape import Problems, Where, keys_of, passwords_in_urls, shape
 from connector.errors import ConfigError
@@ -96,12 +97,20 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Where the journal is, the key that chains its audit records, and how long a silent PostgreSQL is waited for."""
+    """Where the journal is, the key that chains its audit records, and how long what is kept.
+
+    Snapshots are kept `retention_days`, runs with their plans `runs_days`, audit records `audit_days`: older ones the
+    daemon seals into a file in `sealed_folder`, and deletes `sealed_years` later. 0 keeps for ever.
+    """
 
     url: str = "sqlite:///journal.sqlite"
     password: Secret | None = None
     audit_key: Secret = field(default_factory=lambda: Secret(file="audit.key"))
     retention_days: int = 90
+    runs_days: int = 400
+    audit_days: int = 400
+    sealed_folder: str = "sealed"
+    sealed_years: int = 0
     receive_timeout: int = 60
 
 
@@ -152,6 +161,8 @@ class Config:
     warnings: tuple[str, ...] = ()
     authority: Authority = field(default_factory=Authority)
     scim: Scim | None = None
+    daemon: Daemon = field(default_factory=Daemon)
+    reports: Reports = field(default_factory=Reports)
 
     @property
     def site(self) -> Site:
@@ -183,12 +194,16 @@ class _Own:
     journal: Journal = field(default_factory=Journal)
     authority: Authority = field(default_factory=Authority)
     scim: Scim | None = None
+    daemon: Daemon = field(default_factory=Daemon)
+    reports: Reports = field(default_factory=Reports)
 
 
 PORTAL_KEYS = tuple(key for key in keys_of(PortalRules) if key != "name")
 """What a portal's section holds for the rules; every other key but `adapter` is its adapter's."""
 
 _NAME = re.compile(r"[a-z0-9_-]+")
+_OWN_RANGES = ("scim", "daemon", "reports")
+"""Sections whose numbers have ranges of their own."""
 
 
 def load(path: Path) -> Config:
@@ -216,6 +231,8 @@ def load(path: Path) -> Config:
         session_stores=sections[Kind.SESSION_STORE],
         authority=own.authority,
         scim=own.scim,
+        daemon=own.daemon,
+        reports=own.reports,
     )
     return replace(config, warnings=tuple(_warnings(config, raw)))
 
@@ -251,14 +268,16 @@ def _own(raw: Mapping[str, Any], problems: Problems) -> _Own | None:
     if "policies" in ours.get("rules", ()):
         problems.add(("rules", "policies"), "is in the wrong place: write the table [policies].")
     problems.add_all(passwords_in_urls(raw))
-    problems.add_all(impossible_numbers({key: ours[key] for key in ours if key != "scim"}, ()))
+    problems.add_all(impossible_numbers({key: ours[key] for key in ours if key not in _OWN_RANGES}, ()))
     problems.add_all(impossible_scim_numbers(ours.get("scim")))
+    problems.add_all(impossible_daemon_numbers(ours))
     own = shape(_Own, ours, (), problems)
     if own is not None:
         problems.add_all(odd_school(own.school.name, own.school.timezone))
         problems.add_all(odd_rules(own.rules))
         tables = raw.get(Kind.DIRECTORY)
         problems.add_all(odd_scim(own.scim, tables if isinstance(tables, Mapping) else {}) if own.scim else ())
+        problems.add_all((*odd_daemon(own.daemon), *odd_reports(own.reports)))
         if not any(role.strip() for role in own.authority.roles):
             problems.add(("authority", "roles"), "must name at least one role: nobody could countersign.")
         if own.nightly.at.tzinfo is not None:

@@ -24,6 +24,7 @@ _LEAST = {
     "batch_size": 1,
     "outage_after": 1,
     "retention_days": 1,
+    "runs_days": 30,
     "receive_timeout": 1,
     "max_age_hours": 1,
     "plan_max_age_hours": 1,

@@ -18,6 +18,7 @@ from connector.reconcile.journal_authority import Authority
 from connector.reconcile.journal_changes import Changes
 from connector.reconcile.journal_claims import Claims
 from connector.reconcile.journal_codes import Codes
+from connector.reconcile.journal_duties import Duties
 from connector.reconcile.journal_engine import open_engine
 from connector.reconcile.journal_legs import Legs
 from connector.reconcile.journal_memory import Recall
@@ -53,6 +54,7 @@ class Journal:
         self._bind_trail(Trail(store), Period(store))
         self._bind_sweeps(Sweeps(store))
         self._bind_authority(Authority(store), Codes(store))
+        self.duties = Duties(store)
 
     @classmethod
     def open(

@@ -5,7 +5,7 @@ Nothing here reads or writes. A code itself is never in the database, only what 
 
 from sqlalchemy import Column, ForeignKey, Integer, Table, Text
 
-from connector.reconcile.journal_tables import UtcDateTime, metadata
+from connector.reconcile.journal_columns import UtcDateTime, metadata
 
 # One row per urgent termination. `signature` is keyed over who countersigned what: a row written by hand signs nothing.
 terminations = Table(

@@ -59,6 +59,15 @@ _END_ALL_OF = (
     .where(tables.claims.c.owner == bindparam("an_owner"), tables.claims.c.expires_at > bindparam("a_now"))
     .values(expires_at=bindparam("a_now"))
 )
+_END_RUN_OF = (
+    update(tables.leases)
+    .where(
+        tables.leases.c.name == RUN_LEASE,
+        tables.leases.c.owner == bindparam("an_owner"),
+        tables.leases.c.expires_at > bindparam("a_now"),
+    )
+    .values(expires_at=bindparam("a_now"))
+)
 
 URGENT = "urgent:"
 """How the key of a mark begins: somebody waits for this identity, and goes ahead of every run."""
@@ -114,7 +123,7 @@ class Claims:
             return _take(writing, keys, owner, end)
 
     def succeed(self, key: str, owner: str, ttl_seconds: float) -> Claim:
-        """Claim one key, and end every claim of whoever held it before: that holder is gone, its work is ours.
+        """Claim one key, and end every claim and the run of whoever held it before: they are gone, their work is ours.
 
         Raises RunInProgress where that holder's claim is still alive.
         """
@@ -124,7 +133,9 @@ class Claims:
             if not taken:
                 raise _busy(key)
             if held is not None and held.owner != owner:
-                writing.conn.execute(_END_ALL_OF, {"an_owner": held.owner, "a_now": writing.now})
+                theirs = {"an_owner": held.owner, "a_now": writing.now}
+                for end in (_END_ALL_OF, _END_RUN_OF):
+                    writing.conn.execute(end, theirs)
             return taken[0]
 
     def extend(self, claim: Claim, ttl_seconds: float) -> Claim:

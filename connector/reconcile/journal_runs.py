@@ -38,8 +38,12 @@ class Runs:
         as_of: date,
         fingerprints: Mapping[str, str],
         ttl_seconds: float = LEASE_SECONDS,
+        owner: str = "",
     ) -> Run:
-        """Begin a run and take the run lease. Raises RunInProgress naming who holds it, where, and until when."""
+        """Begin a run and take the run lease. Raises RunInProgress naming who holds it, where, and until when.
+
+        `owner` is whose it is where somebody may succeed them (`Claims.succeed` ends it then); else it is its own.
+        """
         with self._store.writing() as writing:
             epoch = _next_epoch(writing)
             advance(writing, self._store.audit_key)
@@ -51,7 +55,7 @@ class Runs:
                 platform.node(),
                 as_of,
                 writing.now,
-                uuid4().hex,
+                owner or uuid4().hex,
                 epoch,
                 writing.now + timedelta(seconds=ttl_seconds),
             )

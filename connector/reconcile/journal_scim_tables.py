@@ -4,22 +4,12 @@ They stand in the journal's database, so that an intent, its block and the resou
 Nothing here reads or writes. A document is kept as it is answered, beside the columns it is searched by.
 """
 
-from typing import Any
-
 from sqlalchemy import JSON, Boolean, Column, ForeignKey, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from connector.reconcile.journal_tables import UtcDateTime, metadata
+from connector.reconcile.journal_columns import metadata, moment, text
 
 _SEARCHABLE = JSON().with_variant(JSONB(), "postgresql")
-
-
-def _text(name: str, *, nullable: bool = False, index: bool = False, unique: bool = False) -> "Column[Any]":
-    return Column(name, Text, nullable=nullable, index=index, unique=unique)
-
-
-def _at(name: str, *, nullable: bool = False, index: bool = False) -> "Column[Any]":
-    return Column(name, UtcDateTime, nullable=nullable, index=index)
 
 
 # One row per User. `position` numbers them as they came and orders every list. `wanted` is the provider's own word on
@@ -30,23 +20,23 @@ scim_users = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("position", Integer, nullable=False, unique=True),
-    _text("person_id", unique=True),
-    _text("source"),
-    _text("client"),
-    _text("user_name"),
-    _text("user_name_key", unique=True),
-    _text("external_id", nullable=True, index=True),
-    _text("code_key", index=True),
+    text("person_id", unique=True),
+    text("source"),
+    text("client"),
+    text("user_name"),
+    text("user_name_key", unique=True),
+    text("external_id", nullable=True, index=True),
+    text("code_key", index=True),
     Column("active", Boolean, nullable=False),
     Column("wanted", Boolean, nullable=False),
-    _text("pending"),
-    _at("pending_since", nullable=True, index=True),
-    _text("document"),
+    text("pending"),
+    moment("pending_since", nullable=True, index=True),
+    text("document"),
     Column("search", _SEARCHABLE, nullable=False),
-    _text("mirror_digest"),
+    text("mirror_digest"),
     Column("version", Integer, nullable=False),
-    _at("created_at"),
-    _at("modified_at"),
+    moment("created_at"),
+    moment("modified_at"),
 )
 
 scim_emails = Table(
@@ -62,16 +52,16 @@ scim_groups = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("position", Integer, nullable=False, unique=True),
-    _text("portal", index=True),
-    _text("client"),
-    _text("display_name"),
-    _text("display_key", index=True),
-    _text("external_id", nullable=True, index=True),
-    _text("document"),
+    text("portal", index=True),
+    text("client"),
+    text("display_name"),
+    text("display_key", index=True),
+    text("external_id", nullable=True, index=True),
+    text("document"),
     Column("search", _SEARCHABLE, nullable=False),
     Column("version", Integer, nullable=False),
-    _at("created_at"),
-    _at("modified_at"),
+    moment("created_at"),
+    moment("modified_at"),
 )
 
 scim_members = Table(
@@ -79,7 +69,7 @@ scim_members = Table(
     metadata,
     Column("group_id", Text, ForeignKey("scim_groups.id", ondelete="CASCADE"), primary_key=True),
     Column("user_id", Text, ForeignKey("scim_users.id", ondelete="CASCADE"), primary_key=True, index=True),
-    _at("added_at"),
+    moment("added_at"),
 )
 
 # How many there are, kept beside every insert and delete: a list never counts a hundred thousand rows.
@@ -93,16 +83,16 @@ scim_people = Table(
     "scim_people",
     metadata,
     Column("person_id", Text, primary_key=True),
-    _text("code_key", index=True),
-    _text("email_key", index=True),
-    _text("name"),
-    _text("status"),
-    _text("entitled"),
-    _text("usernames"),
-    _text("humans"),
-    _text("why"),
-    _text("digest"),
-    _at("judged_at"),
+    text("code_key", index=True),
+    text("email_key", index=True),
+    text("name"),
+    text("status"),
+    text("entitled"),
+    text("usernames"),
+    text("humans"),
+    text("why"),
+    text("digest"),
+    moment("judged_at"),
 )
 
 # Who may call. Sets are JSON lists. `per_hour` limits deactivations, `per_minute` requests; 0 is without a limit.
@@ -110,13 +100,13 @@ scim_clients = Table(
     "scim_clients",
     metadata,
     Column("name", Text, primary_key=True),
-    _text("scopes"),
+    text("scopes"),
     Column("strict", Boolean, nullable=False),
     Column("per_minute", Integer, nullable=False),
     Column("per_hour", Integer, nullable=False),
-    _text("networks"),
-    _text("made_by"),
-    _at("made_at"),
+    text("networks"),
+    text("made_by"),
+    moment("made_at"),
 )
 
 scim_tokens = Table(
@@ -124,13 +114,13 @@ scim_tokens = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("client", Text, ForeignKey("scim_clients.name"), nullable=False, index=True),
-    _text("token_hash", unique=True),
-    _text("made_by"),
-    _at("made_at"),
-    _at("expires_at", nullable=True),
-    _at("revoked_at", nullable=True),
-    _text("revoked_by", nullable=True),
-    _at("used_at", nullable=True),
+    text("token_hash", unique=True),
+    text("made_by"),
+    moment("made_at"),
+    moment("expires_at", nullable=True),
+    moment("revoked_at", nullable=True),
+    text("revoked_by", nullable=True),
+    moment("used_at", nullable=True),
 )
 
 # Whom a provider took away: what the hourly limit counts, and the driver's work until `done_at`. It outlives the User.
@@ -139,13 +129,13 @@ scim_closings = Table(
     "scim_closings",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    _text("client", index=True),
-    _text("person_id", index=True),
-    _text("user_id"),
-    _text("code"),
-    _text("name"),
-    _text("portal"),
+    text("client", index=True),
+    text("person_id", index=True),
+    text("user_id"),
+    text("code"),
+    text("name"),
+    text("portal"),
     Column("sourced", Boolean, nullable=False),
-    _at("at", index=True),
-    _at("done_at", nullable=True, index=True),
+    moment("at", index=True),
+    moment("done_at", nullable=True, index=True),
 )

@@ -78,7 +78,10 @@ class RunResult:
 
 @dataclass(slots=True)
 class Running:
-    """Everything one run needs. `reports_only` keeps it from applying: report mode, or a day without applying."""
+    """Everything one run needs. `reports_only` keeps it from applying: report mode.
+
+    `owner` is whose its run is where somebody may succeed them.
+    """
 
     journal: Journal
     targets: Targets
@@ -88,6 +91,7 @@ class Running:
     reports_only: bool = False
     sleep: Callable[[float], None] = time.sleep
     reached: Reached = unwatched
+    owner: str = ""
 
     # --- deciding ---------------------------------------------------------------------------------------------------
 
@@ -149,7 +153,8 @@ class Running:
     @contextlib.contextmanager
     def acting(self, kind: str, as_of: date, fingerprints: Mapping[str, str]) -> Iterator[Applier]:
         """Begin a run and give what acts in it. Whoever asks ends the run; an error ends it too, its legs stay open."""
-        run = self.journal.begin_run(kind, self.operator, as_of, fingerprints, self.setup.pace.lease_seconds)
+        seconds = self.setup.pace.lease_seconds
+        run = self.journal.begin_run(kind, self.operator, as_of, fingerprints, seconds, self.owner)
         self.reached(Boundary.RUN_BEGUN)
         applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress, self.sleep, self.reached)
         try:

@@ -8,7 +8,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, creat
 from sqlalchemy.exc import StatementError
 
 from connector.reconcile.journal_bulk import among, execute_many
-from connector.reconcile.journal_tables import UtcDateTime
+from connector.reconcile.journal_columns import UtcDateTime
 
 THINGS = Table(
     "things", MetaData(), Column("id", Integer, primary_key=True), Column("name", Text), Column("at", UtcDateTime)

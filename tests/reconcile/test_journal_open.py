@@ -18,8 +18,9 @@ from connector.reconcile import (
     journal_scim_tables,
 )
 from connector.reconcile.journal import Journal
+from connector.reconcile.journal_columns import metadata
 from connector.reconcile.journal_engine import open_engine
-from connector.reconcile.journal_tables import HEAD, metadata
+from connector.reconcile.journal_tables import HEAD
 from tests.reconcile.conftest import OpenJournal
 from tests.reconcile.journal_builders import KEY, execute, scalar
 from tests.servers.postgres import PostgresServer

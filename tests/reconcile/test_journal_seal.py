@@ -15,7 +15,7 @@ from connector.errors import ConfigError, JournalError
 from connector.reconcile import journal_scim_tables
 from connector.reconcile.audit_files import write_once
 from connector.reconcile.journal import Journal
-from connector.reconcile.journal_tables import metadata
+from connector.reconcile.journal_columns import metadata
 from connector.reconcile.journal_values import Checkpoint
 from connector.reconcile.migrations.versions import r0001_journal
 from tests.reconcile.conftest import OpenJournal

@@ -5,7 +5,7 @@ The caller owns the transaction, so a migration that fails leaves the journal as
 
 from alembic import context
 
-from connector.reconcile.journal_tables import metadata
+from connector.reconcile.journal_columns import metadata
 
 # Alembic loads this file to run it: the work at import time is its way.
 context.configure(
