@@ -72,6 +72,8 @@ class Story:
         self._sessions()
         self._passwords()
         self._directory()
+        for begun in school.folder.glob("journal.sqlite*"):  # whoever only looked at the school it is copied from
+            begun.unlink()
         self._secret("audit.key", "audit-key-0123456789abcdef")
         self._secret("password.txt", "operator-password")
 
