@@ -19,6 +19,7 @@ from connector.interfaces import Secret, Site
 from connector.postgresql import SILENCE_SECONDS, connect_arguments, end_silence
 
 _LOCK_SECONDS = 15
+_IDLE_SECONDS = 10
 
 
 class ConnectionLost(TargetUnreachable):
@@ -128,7 +129,11 @@ class Database:
 
 def _prepare(connection: Connection, *, read_only: bool) -> None:
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
+        settings = f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"
+        if not read_only:
+            # A process that is frozen in the middle must not hold rows for longer than its successor waits for them.
+            settings += f"; SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'"
+        connection.exec_driver_sql(settings)
     else:
         connection.exec_driver_sql(f"PRAGMA query_only = {int(read_only)}")
 

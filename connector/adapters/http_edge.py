@@ -20,6 +20,7 @@ import requests
 
 from connector.errors import ConfigError, ConnectorError, SourceError, TargetUnreachable
 from connector.model import EndSessions, LegState, Outcome
+from connector.permission import before_send
 
 _CONNECT_SECONDS, _READ_SECONDS, _WHOLE_SECONDS = 10, 30, 60
 _LARGEST_BODY = 32 << 20
@@ -228,6 +229,7 @@ def one_by_one(batch: Sequence[EndSessions], end: Callable[[EndSessions], Outcom
     outcomes: list[Outcome] = []
     gone: TargetUnreachable | None = None
     for item in batch:
+        before_send()
         try:
             outcomes.append(Outcome(LegState.UNREACHABLE, str(gone)) if gone else end(item))
         except TargetUnreachable as error:

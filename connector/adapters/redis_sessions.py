@@ -27,6 +27,7 @@ from connector.model import (
     SessionKey,
     SessionsReading,
 )
+from connector.permission import before_send
 
 _PER_ROUND = 500
 _SAMPLE_ROUNDS = 20
@@ -258,6 +259,7 @@ class RedisSessionStore:
 
     def _end(self, named: Sequence[_Named], sweep: Sweep[bytes]) -> list[bytes]:
         """Compare and delete, one short script per key so that Redis serves others in between; give what changed."""
+        before_send()
         pipeline = self._connected().pipeline(transaction=False)
         for found, _ in named:
             pipeline.eval(_END_IF_UNCHANGED, 1, found.key, found.value)

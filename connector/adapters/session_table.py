@@ -18,6 +18,7 @@ from connector.adapters.table import did_you_mean
 from connector.adapters.timestamps import moment
 from connector.errors import ConnectorError, SourceError, TargetUnreachable
 from connector.model import EndSessions, Finding, LegState, Level, Outcome, Session, SessionKey
+from connector.permission import before_send
 
 _PER_FETCH = 2000
 _PER_LOOK = 500
@@ -222,6 +223,7 @@ class SessionTable:
         """Delete these rows if they still are as judged, then read back; give those of the batch that stand there."""
         session_id = self._column(table, "session_id")
         doomed = sa.or_(*(self._same(table, row) for row, _ in named))
+        before_send()
         with self._database.writing() as connection:
             deleted = set(connection.scalars(sa.delete(table).where(doomed).returning(session_id)))
         for row, index in named:

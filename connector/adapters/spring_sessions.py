@@ -21,6 +21,7 @@ from connector.adapters.timestamps import moment
 from connector.errors import ConfigError, ConnectorError, TargetUnreachable
 from connector.interfaces import Secret, Site
 from connector.model import EndSessions, Finding, LegState, Level, Outcome, Session, SessionKey, SessionsReading
+from connector.permission import before_send
 
 _INDEX = "org.springframework.session.FindByIndexNameSessionRepository.PRINCIPAL_NAME_INDEX_NAME"
 _PER_ROUND = 500
@@ -221,6 +222,7 @@ class SpringRedisSessionStore:
         return [(found, index) for found, index in judged if index is not None]
 
     def _end(self, named: _Named, sweep: Sweep[tuple[str, str]]) -> None:
+        before_send()
         pipeline = self._connected().pipeline(transaction=False)
         for found, _ in named:
             session = found.session

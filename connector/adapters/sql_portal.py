@@ -38,6 +38,7 @@ from connector.model import (
     Outcome,
     Provenance,
 )
+from connector.permission import before_send
 
 _ROWS_PER_ROUND = 5_000
 # SQLite takes 32,766 parameters in one statement, PostgreSQL 65,535; an item needs four, and a few are shared.
@@ -164,6 +165,7 @@ class SqlPortal:
 
     def _attempt(self, change: _Change[Item], table: MemberTable, items: Sequence[Item]) -> list[Attempt]:
         """Send items in one transaction. Where a row is refused, the halves are sent alone until it is found."""
+        before_send()
         try:
             with self._database.writing() as connection:
                 hit = change.send(connection, table, items)

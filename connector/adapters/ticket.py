@@ -16,6 +16,7 @@ from connector.adapters.worklist_file import replace_durably
 from connector.errors import ConnectorError, SourceError, TargetUnreachable
 from connector.interfaces import Site
 from connector.model import EndSessions, Finding, LegState, Level, Outcome, SessionKey, SessionsReading
+from connector.permission import before_send
 from connector.post import Mail, Post
 
 _WRITTEN = "The ticket itself is written."
@@ -129,6 +130,7 @@ class TicketSessionStore:
             with post.open() as smtp:
                 for index in unsent:
                     item = batch[index]
+                    before_send()
                     subject = ticket_subject(item, self._stem(item), self._settings.portal)
                     post.send(smtp, self._stem(item), subject, self._text(item))
                     self._mark_sent(item)

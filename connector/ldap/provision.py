@@ -19,6 +19,7 @@ from connector.ldap.update import as_wanted, judge_change, judge_new, request_of
 from connector.ldap.view import AccountView
 from connector.ldap.write import AddEntry, ModifyEntry
 from connector.model import Account, LegState, Outcome
+from connector.permission import before_send
 from connector.provisioning import AccountAttributes, ChangeAccount, GroupMembership, NewAccount
 
 Item = TypeVar("Item", NewAccount, ChangeAccount, GroupMembership)
@@ -90,6 +91,7 @@ class Provisioning:
         return tuple(outcomes)
 
     def _write(self, request: AddEntry | ModifyEntry) -> Result:
+        before_send()
         self._was_sent = True  # before the sending: what may have gone out is never forgotten
         return self._connection.write(request)
 

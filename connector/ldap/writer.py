@@ -16,6 +16,7 @@ from connector.ldap.reader import ConnectionLost, SearchRefused
 from connector.ldap.verdict import Write, judge, lost_race, prove
 from connector.ldap.view import AccountView, Found
 from connector.model import Account, CloseAccount, LegState, OpenAccount, Outcome
+from connector.permission import before_send
 
 Item = CloseAccount | OpenAccount
 
@@ -120,6 +121,7 @@ class Writer:
         return True
 
     def _write(self, batch: _Batch, indexes: Sequence[int]) -> None:
+        before_send()
         for index in indexes:  # before the sending: what may have gone out is never forgotten
             batch.sent[index] = batch.writes[index][0]
         results = self._connection.modify([self._change(*batch.writes[index]) for index in indexes])

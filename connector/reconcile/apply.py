@@ -248,8 +248,8 @@ class Applier:
         if not mine:
             return known
         self.reached(_DOORS[kind].counted)
-        self.holding.check()
-        sent = _asked(lambda: self._sent(kind, target, mine), len(mine))
+        with self.holding.sending():
+            sent = _asked(lambda: self._sent(kind, target, mine), len(mine))
         self.reached(_DOORS[kind].sent)
         self._count(target, sent)
         return known + [(leg, _seen_through(leg, o)) for leg, o in zip(mine, sent, strict=True)]
@@ -333,9 +333,9 @@ class Applier:
         if not mine:
             return []
         self.reached(Boundary.ADDITION_COUNTED)
-        self.holding.check()
         changes = [one.change for one in mine]
-        sent = _asked(lambda: send_changes(self.targets, portal, kind, changes), len(mine))
+        with self.holding.sending():
+            sent = _asked(lambda: send_changes(self.targets, portal, kind, changes), len(mine))
         self.reached(Boundary.ADDITION_SENT)
         self._count(portal, sent)
         return list(zip(mine, sent, strict=True))

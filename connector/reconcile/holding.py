@@ -6,13 +6,17 @@ stood on sends and writes nothing more.
 """
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from connector.errors import RunInProgress
+from connector.permission import asked_before_each_send
 from connector.reconcile.boundaries import Boundary, Reached, unwatched
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import Claim, Run
+
+_FRESH_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -24,6 +28,7 @@ class Holding:
     ttl_seconds: float
     reached: Reached = unwatched
     claims: tuple[Claim, ...] = ()
+    _checked_at: float = float("-inf")
     busy: dict[str, None] = field(default_factory=dict)
 
     def keep(self) -> None:
@@ -36,6 +41,22 @@ class Holding:
     def check(self) -> None:
         """Ask the database, just before a send, whether we still hold what is changed. Raises RunInProgress."""
         self.journal.require(self.run, self.claims)
+        self._checked_at = time.monotonic()
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """Hold on while a batch is sent by one request after the other, asked again before each. Raises RunInProgress.
+
+        The database is asked where the last answer is older than any freeze that matters: no claim ends within it.
+        """
+
+        def check() -> None:
+            if time.monotonic() - self._checked_at > _FRESH_SECONDS:
+                self.check()
+
+        self.check()
+        with asked_before_each_send(check):
+            yield
 
     @contextlib.contextmanager
     def over(self, keys: Iterable[str]) -> Iterator[frozenset[str]]:

@@ -162,8 +162,8 @@ class Sweeping:
     def _swept(
         self, store: str, legs: Sequence[OpenLeg], tally: "_Tally", older_only: Collection[int]
     ) -> list[OpenLeg]:
-        self.holding.check()
-        outcomes = self._sweep_store(store, legs, older_only)
+        with self.holding.sending():
+            outcomes = self._sweep_store(store, legs, older_only)
         self.reached(Boundary.SWEPT)
         if any(outcome.ended for outcome in outcomes):
             self.last_ended = self.journal.now()

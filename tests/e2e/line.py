@@ -13,7 +13,10 @@ _CHUNK = 8192
 
 
 class Line:
-    """Listens on a port of its own and passes everything on. `held` keeps newcomers waiting; `cut` refuses them."""
+    """Listens on a port of its own and passes everything on. `held` keeps newcomers waiting; `cut` refuses them.
+
+    `to_server` counts the bytes that were sent to the server.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._server = (host, port)
@@ -23,6 +26,7 @@ class Line:
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._from_server = 0
+        self.to_server = 0
         self._at: tuple[int, Callable[[], None]] | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -92,7 +96,7 @@ class Line:
         far.settimeout(None)
         self._sockets.append(far)
         self._start(self._pass_on, far, near, self._counted)
-        self._pass_on(near, far, len)
+        self._pass_on(near, far, self._counted_out)
 
     def _pass_on(self, source: socket.socket, sink: socket.socket, count: Callable[[bytes], int]) -> None:
         with contextlib.suppress(OSError):
@@ -102,6 +106,10 @@ class Line:
                 sink.sendall(chunk)
         for end in (source, sink):
             _close(end)
+
+    def _counted_out(self, chunk: bytes) -> int:
+        self.to_server += len(chunk)
+        return len(chunk)
 
     def _counted(self, chunk: bytes) -> int:
         self._from_server += len(chunk)
