@@ -18,8 +18,8 @@ from sqlalchemy import delete, insert, select
 from connector.config import load
 from connector.journal_key import open_journal
 from connector.reconcile.journal import Journal
-from connector.reconcile.journal_store import Store
 from connector.reconcile.journal_columns import metadata
+from connector.reconcile.journal_store import Store
 from connector.scim.clients import Client, Clients
 from connector.scim.committing import turn
 from connector.scim.gate import Gate

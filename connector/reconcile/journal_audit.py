@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import canonical, text_of
-from connector.reconcile.journal_bulk import execute_many
+from connector.reconcile.journal_at_once import given_rows
+from connector.reconcile.journal_bulk import execute_once, insert_many
 from connector.reconcile.journal_values import Event
 
 KEY_BYTES = 16
@@ -28,7 +29,17 @@ _NAMES = ("at", "detail", "id", "kind", "operator", "person_id", "previous", "ru
 _SIGNED = f"{{{','.join(f'{text_of(name)}:%s' for name in _NAMES)}}}"
 
 _WRITE = insert(tables.audit)
+_GIVEN = given_rows(tables.audit)
+_WRITE_AT_ONCE = insert(tables.audit).from_select([one.name for one in _GIVEN.c], select(_GIVEN))
 _MOVE_HEAD = update(tables.audit_head).values(records=bindparam("a_count"), mac=bindparam("a_mac"))
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How many records there are, and the chain value of the newest."""
+
+    records: int
+    mac: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,7 @@ def key_check(key: bytes) -> str:
     return keyed(key, "key", b"")
 
 
-def append(conn: Connection, key: bytes, head: Row[Any], now: datetime, notes: Sequence[Note]) -> None:
+def append(conn: Connection, key: bytes, head: Head | Row[Any], now: datetime, notes: Sequence[Note]) -> None:
     """Chain and write the records of one transaction, and move the head. The caller holds the head's lock."""
     if not notes:
         return
@@ -63,8 +74,8 @@ def append(conn: Connection, key: bytes, head: Row[Any], now: datetime, notes: S
         row = _row(number, now, note)
         mac = row["mac"] = link(key, mac, row)
         rows.append(row)
-    execute_many(conn, _WRITE, rows)
-    conn.execute(_MOVE_HEAD, {"a_count": head.records + len(rows), "a_mac": mac})
+    insert_many(conn, _WRITE, _WRITE_AT_ONCE, rows)
+    execute_once(conn, _MOVE_HEAD, {"a_count": head.records + len(rows), "a_mac": mac})
 
 
 def _row(number: int, now: datetime, note: Note) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Insert,
+    Select,
     Text,
     TypeDecorator,
     Update,
@@ -27,8 +28,13 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
+from connector.reconcile.journal_at_once import ROWS, as_text, said
+
 _MANY = 20
 """From how many rows on it pays to make the statement ready by ourselves: SQLAlchemy keeps what it has compiled."""
+
+_MOST = 5000
+"""How many rows are handed over as one text."""
 
 Turn = Callable[[Any], Any]
 
@@ -43,6 +49,21 @@ def execute_many(conn: Connection, statement: Insert | Update, rows: Sequence[Ma
             conn.execute(statement, list(rows))
         return
     conn.exec_driver_sql(*_ready(statement, conn.dialect, tuple(rows[0])).filled(rows))
+
+
+def execute_once(conn: Connection, statement: Insert | Update | Select[Any], values: Mapping[str, Any]) -> Any:
+    """Execute a statement that was made once, at module level; give the driver's cursor. It may hold no IN list."""
+    sql, filled = _ready(statement, conn.dialect, tuple(values)).filled([values])
+    return said(conn, sql, filled[0] if filled else ())
+
+
+def insert_many(conn: Connection, one: Insert, at_once: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, at least one: by `one` for each of them, or on PostgreSQL by `at_once`, from `given` rows."""
+    if conn.dialect.name == "sqlite":
+        conn.exec_driver_sql(*_ready(one, conn.dialect, tuple(rows[0])).filled(rows))
+        return
+    for start in range(0, len(rows), _MOST):
+        execute_once(conn, at_once, {ROWS: as_text(rows[start : start + _MOST])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +92,7 @@ class _Ready:
 
 
 @lru_cache(maxsize=64)
-def _ready(statement: Insert | Update, dialect: Dialect, names: tuple[str, ...]) -> _Ready:
+def _ready(statement: Insert | Update | Select[Any], dialect: Dialect, names: tuple[str, ...]) -> _Ready:
     compiled = statement.compile(dialect=dialect, column_keys=list(names))
     assert isinstance(compiled, SQLCompiler)  # noqa: S101 - what an insert or update compiles to
     turns = {name: turn for name, bind in compiled.binds.items() if (turn := _turn(bind.type, dialect))}

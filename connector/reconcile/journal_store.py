@@ -6,20 +6,21 @@ the database's, read after the lock is held; the host's clock is never asked.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Insert, Table, func, insert, select
+from sqlalchemy import Connection, Engine, Insert, RootTransaction, Row, Table, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from connector.errors import JournalError
 from connector.reconcile import journal_audit
 from connector.reconcile import journal_tables as tables
-from connector.reconcile.journal_bulk import execute_many
+from connector.reconcile.journal_at_once import together
+from connector.reconcile.journal_bulk import execute_many, execute_once
 from connector.reconcile.journal_engine import database_name
 
 T = TypeVar("T")
@@ -33,6 +34,9 @@ Clock = Callable[[Connection], datetime]
 _HEAD = select(tables.audit_head).with_for_update()
 _SQLITE_TIME = select(func.strftime("%Y-%m-%dT%H:%M:%f+00:00", "now"))
 _POSTGRESQL_TIME = select(func.clock_timestamp())
+# The row below is locked before the moment above it is asked for: PostgreSQL never pulls up what locks rows.
+_LOCKED = select(tables.audit_head.c.records, tables.audit_head.c.mac).with_for_update().subquery("locked")
+_HEAD_AND_TIME = select(_LOCKED, func.clock_timestamp())
 
 PART = 5000
 """How many values go into one IN list: below SQLite's 32,766 and PostgreSQL's 65,535 parameters."""
@@ -49,6 +53,8 @@ class Writing:
     now: datetime
     notes: list[journal_audit.Note] = field(default_factory=list)
     foreseen: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _end: ExitStack = field(default_factory=ExitStack)
+    _ends: bool = False
 
     def note(
         self,
@@ -63,6 +69,15 @@ class Writing:
     ) -> None:
         """Add an audit record to this transaction. Never put a secret, a password or a session id into it."""
         self.notes.append(journal_audit.Note(kind, subject, operator, text, person_id, run_id, detail or {}))
+
+    def to_the_end(self) -> None:
+        """Promise to read nothing any more: what is written from now on reaches PostgreSQL with the commit.
+
+        Where it cannot be written, only the commit says so.
+        """
+        if not self._ends:
+            self._ends = True
+            self._end.enter_context(together(self.conn))
 
     def next_id(self, table: Table) -> int:
         """Give the first free id. Safe because there is one writer at a time and rows with ids are never deleted."""
@@ -83,14 +98,24 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Writing]:
         """Open one write transaction; its audit records are chained and written just before it commits."""
-        with self.translated("written"), self._writer.begin() as conn:
-            # On SQLite the transaction began with the lock: the head is read where there is something to chain to it.
-            head = None if self._on_sqlite else conn.execute(_HEAD).one()
-            writing = Writing(conn, self.clock(conn))
+        with self.translated("written"), self._writer.connect() as conn, _committed(conn.begin()) as end:
+            head, now = (None, self.clock(conn)) if self._on_sqlite else self._locked(conn)
+            writing = Writing(conn, now, _end=end)
             yield writing
             if writing.notes:
-                head = conn.execute(_HEAD).one() if head is None else head
-                journal_audit.append(conn, self.audit_key, head, writing.now, writing.notes)
+                # On SQLite the transaction began with the lock: the head is read where there is something to chain.
+                head = head or conn.execute(_HEAD).one()
+                writing.to_the_end()
+                journal_audit.append(conn, self.audit_key, head, now, writing.notes)
+
+    def _locked(self, conn: Connection) -> tuple[journal_audit.Head | Row[Any], datetime]:
+        """Take PostgreSQL's lock of the one writer; give the head of the audit trail, and the time then."""
+        if self.clock is not database_time:
+            return conn.execute(_HEAD).one(), self.clock(conn)
+        with together(conn):  # with BEGIN
+            told = execute_once(conn, _HEAD_AND_TIME, {})
+        *head, now = told.fetchone()
+        return journal_audit.Head(*head), now.astimezone(UTC)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -113,6 +138,20 @@ class Store:
             f"The journal {database_name(self.engine)} could not be {verb}: {' '.join(said.split())}.",
             "Nothing is done without it. Check the database, its space and its permissions, then start again.",
         )
+
+
+@contextmanager
+def _committed(transaction: RootTransaction) -> Iterator[ExitStack]:
+    """Commit at the end, and then end what was entered; before anything is undone that is ended first."""
+    with ExitStack() as end:
+        try:
+            yield end
+            transaction.commit()
+        except BaseException:
+            with suppress(SQLAlchemyError):  # only what follows from the first
+                end.close()
+            transaction.rollback()
+            raise
 
 
 def database_time(conn: Connection) -> datetime:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from flask import Blueprint, Request, Response, g, request
+from flask import Blueprint, Response, g, request
+from werkzeug.sansio.utils import get_host
 
 from connector.scim import bulk, discovery
 from connector.scim.clients import Client
@@ -35,7 +36,10 @@ from connector.scim.strict_json import object_in
 from connector.scim.users import Users
 from connector.scim.view import View, wanted_of
 
-Admit = Callable[[Request], Client]
+Admit = Callable[[str, str, str], Client]
+"""Gives who calls, by the header Authorization, the address that connected, and the header X-Forwarded-For."""
+
+_Server = tuple[str, int | None]
 
 PREFIX = "/scim/v2"
 MEDIA_TYPE = "application/scim+json"
@@ -48,7 +52,7 @@ _NO_CONTENT = 204
 _LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 
-def nobody(_request: Request) -> Client:
+def nobody(_authorization: str, _peer: str, _forwarded: str) -> Client:
     """Admit nobody: what an endpoint does that was not told whom to admit."""
     raise unauthorized("Nobody is admitted here.")
 
@@ -95,7 +99,9 @@ class Endpoint:
         return routes
 
     def _admitted(self) -> None:
-        g.client = self.admit(request)
+        sent = request.headers
+        forwarded = sent.get("X-Forwarded-For", "")
+        g.client = self.admit(sent.get("Authorization", ""), request.remote_addr or "", forwarded)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -209,7 +215,7 @@ class Endpoint:
 
     @property
     def _base(self) -> str:
-        return base_of(self.room.settings, request)
+        return base_of(self.room.settings, request.scheme, request.headers.get("Host"), request.server)
 
     @property
     def _view(self) -> View:
@@ -233,14 +239,18 @@ def _plausible(endpoint: str, resource_id: str) -> str:
     return resource_id
 
 
-def base_of(settings: Settings, sent: Request) -> str:
-    """Give the endpoint's URL, without a slash at its end: the configured one, else as the client wrote it."""
-    return settings.base_url.rstrip("/") if settings.base_url else _base_of(sent.scheme, sent.host)
+def base_of(settings: Settings, scheme: str, host_header: str | None, server: _Server | None = None) -> str:
+    """Give the endpoint's URL, without a slash at its end: the configured one, else as the client wrote it.
+
+    `server` is where it listens, for a client that names no host.
+    """
+    return settings.base_url.rstrip("/") if settings.base_url else _base_of(scheme, host_header, server)
 
 
 @lru_cache(maxsize=64)
-def _base_of(scheme: str, host: str) -> str:
+def _base_of(scheme: str, host_header: str | None, server: _Server | None) -> str:
     """Give the endpoint's URL as the client wrote it. What is not a host name does not get into a document."""
+    host = get_host(scheme, host_header, server)
     if not _HOST.fullmatch(host):
         raise bad_request("invalidValue", "The Host header is none.")
     return f"{scheme}://{host}{PREFIX}"

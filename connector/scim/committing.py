@@ -4,7 +4,6 @@ Whoever comes while another commits is taken along by the next commit. Each act 
 alone, and nobody is told "done" before the commit returned. It starts no thread and holds no connection while idle.
 """
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,11 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Table, bindparam, delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
+from connector.errors import JournalError
+from connector.reconcile.journal_at_once import given, given_rows
 from connector.reconcile.journal_scim_tables import scim_counts, scim_emails, scim_groups, scim_users
 from connector.reconcile.journal_store import Store, Writing
 from connector.scim.prepared import Prepared
@@ -22,17 +25,29 @@ T = TypeVar("T")
 MOST = 64
 """How many acts one transaction takes: the first of them must not wait for a crowd."""
 
-_GATHER_SECONDS, _GATHERINGS = 0.0005, 4
-"""How often, and how many times at most, a commit looks whether those are back whom the last one answered."""
+_GATHER_SECONDS = 0.002
+"""How long a commit waits at most for those whom the last one answered."""
 
 _LAST = {table.name: select(func.max(table.c.position)) for table in (scim_users, scim_groups)}
-_AMOUNT = (
-    scim_counts.update()
-    .where(scim_counts.c.name == bindparam("of"))
-    .values(amount=scim_counts.c.amount + bindparam("more"))
+_MAILS = given_rows(scim_emails)
+_MAIL = Prepared(
+    insert(scim_emails), Prepared(insert(scim_emails).from_select(["user_id", "value_key"], select(_MAILS)))
 )
-_MAIL = Prepared(insert(scim_emails))
-_UNMAIL = Prepared(delete(scim_emails).where(scim_emails.c.user_id == bindparam("of")))
+
+
+def _amount(on_one_dialect: Any) -> Prepared:
+    """Count on, or begin to."""
+    first = on_one_dialect(scim_counts)
+    more = {"amount": scim_counts.c.amount + first.excluded.amount}
+    return Prepared(first.on_conflict_do_update(index_elements=["name"], set_=more))
+
+
+_AMOUNT = {"sqlite": _amount(sqlite.insert), "postgresql": _amount(postgresql.insert)}
+_UNMAILED = given({"of": scim_emails.c.user_id.type})
+_UNMAIL = Prepared(
+    delete(scim_emails).where(scim_emails.c.user_id == bindparam("of")),
+    Prepared(delete(scim_emails).where(scim_emails.c.user_id.in_(select(_UNMAILED.c.of)))),
+)
 
 
 def gone_of(table: Table) -> str:
@@ -115,8 +130,8 @@ class Turn:
         mails = [(one, key) for one, (keys, _) in self.mails.items() for key in sorted(keys)]
         _MAIL.write_many(conn, [{"user_id": one, "value_key": key} for one, key in mails])
         for name, more in self.grown.items():
-            if more and not conn.execute(_AMOUNT, {"of": name, "more": more}).rowcount:
-                conn.execute(scim_counts.insert().values(name=name, amount=more))
+            if more:
+                _AMOUNT[conn.dialect.name].write(conn, name=name, amount=more)
 
 
 @contextmanager
@@ -171,6 +186,9 @@ class Committer:
         self._waiting: list[_Asked[Any]] = []
         self._led = False
         self._expected = 0
+        self._gathers = False
+        self._all_here = Lock()
+        self._all_here.acquire()
 
     def run(self, act: Act[T]) -> T:
         """Do the act, and return what it gave once it is durable.
@@ -182,6 +200,9 @@ class Committer:
         with self._guard:
             self._waiting.append(mine)
             leads, self._led = not self._led, True
+            if self._gathers and len(self._waiting) >= self._expected:
+                self._gathers = False
+                self._all_here.release()
         if not leads:
             mine.woken.acquire()
         if not mine.done:
@@ -209,10 +230,16 @@ class Committer:
 
     def _gather(self) -> None:
         """Wait a moment for those whom the last commit answered: most come again, and a commit has its price."""
-        for _ in range(_GATHERINGS):
+        with self._guard:
             if len(self._waiting) >= self._expected:
-                break
-            time.sleep(_GATHER_SECONDS)
+                return
+            self._gathers = True
+        if self._all_here.acquire(timeout=_GATHER_SECONDS):
+            return
+        with self._guard:
+            late, self._gathers = not self._gathers, False
+        if late:  # the last one came between the end of the wait and this look
+            self._all_here.acquire()
 
     def _commit(self, batch: Sequence[_Asked[Any]]) -> None:
         """Do a batch as one; where an act fails, undo all and do them again, each on its own."""
@@ -220,6 +247,10 @@ class Committer:
             try:
                 self._do(batch, alone=False)
             except _ActFailed:
+                self._do(batch, alone=True)
+            except JournalError as error:
+                if len(batch) == 1 or not _collided(error):
+                    raise
                 self._do(batch, alone=True)
         except BaseException as error:
             for asked in batch:
@@ -261,6 +292,13 @@ def _do_together(batch: Sequence[_Asked[Any]], shared: Turn) -> None:
         shared.together = _foresee([asked.act for asked in batch], shared)
         for asked in batch:
             asked.result = asked.act(shared)
+        if shared.together:
+            shared.unflushed.to_the_end()
         shared.flush()
     except Exception as error:
         raise _ActFailed from error
+
+
+def _collided(error: JournalError) -> bool:
+    """Say whether a transaction is undone because two rows, both new or one of them there, do not go together."""
+    return isinstance(error.__cause__, IntegrityError)

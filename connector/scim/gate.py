@@ -47,8 +47,9 @@ NEW, FREE = "new", "free"
 """What is foreseen of a person: nothing was ever heard of them; nothing keeps them out, and nobody is closing them."""
 
 _HOUR = timedelta(hours=1)
-_SOURCED = 11
-"""How much of a digest: with its prefix it is an employee id, of which Active Directory takes 16 characters."""
+_SOURCED, _DIGESTED = 11, 10
+"""How much of a digest: with its prefix it is an employee id, of which Active Directory takes 16 characters. So many of
+its characters are in so many of its bytes."""
 
 _ENDED = "access-ended"
 """All a provider is told of a block or a court order."""
@@ -353,5 +354,5 @@ def _kept_out() -> ScimError:
 
 def sourced_id(user_name: str) -> str:
     """Give the person_id of somebody whom only a provider knows: the same user name is the same person."""
-    digest = b32encode(hashlib.sha256(index_key(user_name).encode()).digest()).decode().lower()
-    return f"scim:{digest[:_SOURCED]}"
+    digest = hashlib.sha256(index_key(user_name).encode()).digest()
+    return f"scim:{b32encode(digest[:_DIGESTED]).decode().lower()[:_SOURCED]}"

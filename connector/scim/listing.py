@@ -18,7 +18,7 @@ from connector.scim.errors import invalid_value
 from connector.scim.filter import parse
 from connector.scim.filter_sql import compile_filter, ordering, sort_key
 from connector.scim.lookup import Lookup, Stored
-from connector.scim.paging import Cursors, Place, Query
+from connector.scim.paging import Cursors, Place, Query, invalid_cursor
 from connector.scim.room import KINDS, TABLES, USERS
 from connector.scim.view import View, wanted_of
 
@@ -51,14 +51,14 @@ class Listing:
         page = self._page(endpoints, query)
         wanted = {endpoint: wanted_of(endpoint, query.attributes, query.excluded) for endpoint in endpoints}
         resources = ",".join(view.one(endpoint, stored, wanted[endpoint]) for endpoint, stored in page.found)
-        head = {"schemas": [_SCHEMA], "totalResults": page.total, "itemsPerPage": len(page.found)}
+        head = f'{{"schemas":["{_SCHEMA}"],"totalResults":{page.total},"itemsPerPage":{len(page.found)}'
         if query.cursor is None:
-            head["startIndex"] = query.start + 1
+            head += f',"startIndex":{query.start + 1}'
         if page.next:
-            head["nextCursor"] = page.next
+            head += f',"nextCursor":{json.dumps(page.next)}'
         if page.previous:
-            head["previousCursor"] = page.previous
-        return f'{json.dumps(head, separators=(",", ":"))[:-1]},"Resources":[{resources}]}}'
+            head += f',"previousCursor":{json.dumps(page.previous)}'
+        return f'{head},"Resources":[{resources}]}}'
 
     def _page(self, endpoints: Sequence[str], query: Query) -> Page:
         if query.cursor is None and not query.sort_by and len(endpoints) == 1:
@@ -110,6 +110,8 @@ class Listing:
     def _by_cursor(self, conn: Connection, asked: Sequence["_Asked"], total: int, query: Query) -> Page:
         now = self.store.clock(conn)
         place = self.cursors.read(query, now)
+        if place is not None and not _fits(place, asked):
+            raise invalid_cursor()
         if place is not None and place.back:
             return self._page_before(conn, asked, total, query, place)
         rows: list[tuple[str, Any]] = []
@@ -179,6 +181,11 @@ class _Asked:
         if self.descending:
             return or_(self.key < place.key, tied)
         return or_(self.key > place.key, tied, missing)
+
+
+def _fits(place: Place, asked: Sequence[_Asked]) -> bool:
+    """Say whether a place is one of this list: a cursor of Users leads nowhere among Groups."""
+    return place.table in {one.table.name for one in asked} and not (place.back and len(asked) > 1)
 
 
 def _place(shown: tuple[str, Any]) -> Place:

@@ -9,7 +9,8 @@ from sqlalchemy import BindParameter, Table, bindparam, select
 
 from connector.reconcile.journal_scim_tables import scim_counts, scim_groups, scim_members, scim_users
 from connector.scim.committing import gone_of
-from connector.scim.prepared import Prepared, Reader
+from connector.scim.prepared import Prepared
+from connector.scim.reading import Reader
 from connector.scim.search_document import index_key, same_name
 
 _ID: BindParameter[str] = bindparam("id")
@@ -94,7 +95,7 @@ class Lookup:
 
     def _amounts(self, table: Table) -> tuple[int, int]:
         """Give how many there are, and how many were ever deleted."""
-        found = dict(self._reader.rows(_AMOUNTS, key=table.name, gone=gone_of(table)))
+        found: dict[str, int] = dict(self._reader.rows(_AMOUNTS, key=table.name, gone=gone_of(table)))
         return int(found.get(table.name, 0)), int(found.get(gone_of(table), 0))
 
     def _step(self, table: Table, gone: int, start: int) -> tuple[int, int]:

@@ -20,6 +20,7 @@ DEFAULT_PAGE = 100
 
 _SIGNATURE = 64
 _LONGEST_CURSOR = 4096
+_ONLY_FILTER = {"filter"}
 _LARGEST = 2**31 - 1
 _SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 
@@ -58,6 +59,8 @@ class Place:
 def from_parameters(sent: Mapping[str, str], most: int) -> Query:
     """Read the parameters of a GET. Raises ScimError."""
     named = {name.lower(): value for name, value in sent.items()}
+    if named.keys() == _ONLY_FILTER:  # around the clock: nothing else is read then
+        return Query(named["filter"], count=min(DEFAULT_PAGE, most))
     cursor = named.get("cursor")
     return Query(
         filter=named.get("filter", ""),
@@ -114,9 +117,9 @@ class Cursors:
             content = urlsafe_b64decode(body + "=" * (-len(body) % 4))
             signed = signature.encode("ascii")
         except ValueError:
-            raise _invalid() from None
+            raise invalid_cursor() from None
         if len(signed) != _SIGNATURE or not hmac.compare_digest(signed, self._signed(query, content).encode()):
-            raise _invalid()
+            raise invalid_cursor()
         table, position, key, back, ends = json.loads(content)
         if now.timestamp() > ends:
             raise bad_request("expiredCursor", "The cursor has ended. Begin again with an empty cursor.")
@@ -126,8 +129,9 @@ class Cursors:
         return keyed(self.key, "scim-cursor", query.question.encode() + b"\0" + content)
 
 
-def _invalid() -> Exception:
-    return bad_request("invalidCursor", "The cursor is none of ours, or belongs to another filter or order.")
+def invalid_cursor() -> Exception:
+    """Give what a cursor is refused with that was not made for this question (RFC 9865 2.1)."""
+    return bad_request("invalidCursor", "The cursor is none of ours, or belongs to another list, filter or order.")
 
 
 def _count(value: object, cursor: str | None, most: int) -> int:

@@ -1,30 +1,28 @@
-"""Statements compiled once and handed to the driver ready made, and the read connections they run on.
+"""Statements compiled once and handed to the driver ready made.
 
 An identity provider asks for the same few rows around the clock: what SQLAlchemy works out anew for every execution
 costs several times what the database does. Nothing here knows a table; nothing here writes outside a transaction.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, Executable
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Dialect, Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
-from connector.errors import JournalError
-from connector.reconcile.journal_store import Store
-
-_READ_CACHE_KIB = 4096
-"""Of SQLite's page cache, for each read connection: the system's own cache holds the rest."""
+from connector.reconcile.journal_at_once import as_text, said
 
 
 class Prepared:
-    """A statement that is compiled once for each dialect. Values go in by name; no IN list may be in it."""
+    """A statement, compiled once for each way to number parameters. Values go in by name; no IN list may be in it.
 
-    def __init__(self, statement: Executable) -> None:
+    `at_once` does the same for many rows that PostgreSQL is given as one parameter.
+    """
+
+    def __init__(self, statement: Executable, at_once: "Prepared | None" = None) -> None:
+        self._at_once = at_once
         assert isinstance(statement, ClauseElement)  # noqa: S101 - what every Core statement is
         self._statement = statement
         self._compiled: dict[str, tuple[str, Any, Mapping[str, Any], Sequence[str] | None]] = {}
@@ -49,20 +47,15 @@ class Prepared:
 
     def write_many(self, conn: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute it once for each row; none is fine."""
-        if rows:
+        if rows and self._at_once is not None and conn.dialect.name == "postgresql":
+            self._at_once.write(conn, rows=as_text(rows))
+        elif rows:
             ready = [self.ready(conn.dialect, row) for row in rows]
             conn.exec_driver_sql(ready[0][0], [parameters for _, parameters in ready])
 
     def _said(self, conn: Connection, values: Mapping[str, Any]) -> Any:
         """Hand it to the driver on the transaction's own connection, and give the cursor."""
-        dialect = conn.dialect
-        sql, parameters = self.ready(dialect, values)
-        driver: Any = conn.connection.driver_connection
-        errors = dialect.loaded_dbapi.Error
-        try:
-            return driver.execute(sql, parameters)
-        except errors as error:
-            raise DBAPIError.instance(sql, None, error, errors, hide_parameters=True, dialect=dialect) from error
+        return said(conn, *self.ready(conn.dialect, values))
 
     def _maker(self, dialect: Dialect) -> Callable[[Sequence[Any]], Any]:
         """Give what makes a row of ours of a driver's."""
@@ -83,7 +76,7 @@ class Prepared:
 
     def ready(self, dialect: Dialect, values: Mapping[str, Any]) -> tuple[str, Any]:
         """Give the statement and its parameters as the driver takes them."""
-        sql, turns, fixed, order = self._compiled.get(dialect.name) or self._compile(dialect)
+        sql, turns, fixed, order = self._compiled.get(dialect.paramstyle) or self._compile(dialect)
         turned = {**fixed, **values}
         for name, turn in turns:
             turned[name] = turn(turned[name])
@@ -97,69 +90,5 @@ class Prepared:
         fixed = {name: value for name, value in compiled.params.items() if value is not None}
         order = tuple(compiled.positiontup) if compiled.positiontup is not None else None
         made = str(compiled), turns, fixed, order
-        self._compiled[dialect.name] = made
+        self._compiled[dialect.paramstyle] = made
         return made
-
-
-class Reader:
-    """Reads single statements, each seeing one state of the database, on connections that are kept open."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._engine: Engine = store.engine
-        self._dialect = self._engine.dialect
-        self._errors = self._dialect.loaded_dbapi.Error
-        self._idle: list[Any] = []
-
-    def rows(self, statement: Prepared, **values: Any) -> list[tuple[Any, ...]]:
-        """Give all rows, as the driver gives them. Raises JournalError."""
-        sql, parameters = statement.ready(self._dialect, values)
-        try:
-            return self._ask(sql, parameters)
-        except self._errors:
-            self.close()  # a database that was restarted has left every connection dead: once more, on a new one
-        try:
-            return self._ask(sql, parameters)
-        except self._errors as error:
-            raise JournalError(
-                f"The journal could not be read: {' '.join(str(error).split())}.", "Check the database."
-            ) from error
-
-    def row(self, statement: Prepared, **values: Any) -> tuple[Any, ...] | None:
-        """Give the first row."""
-        found = self.rows(statement, **values)
-        return found[0] if found else None
-
-    def close(self) -> None:
-        """Let go of every idle connection."""
-        while self._idle:
-            self._idle.pop().close()
-
-    def _ask(self, sql: str, parameters: Any) -> list[tuple[Any, ...]]:
-        with self._connection() as connection:
-            found: list[tuple[Any, ...]] = connection.execute(sql, parameters).fetchall()
-            return found
-
-    @contextmanager
-    def _connection(self) -> Iterator[Any]:
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._connect()
-        try:
-            yield connection
-        except BaseException:
-            connection.close()
-            raise
-        self._idle.append(connection)
-
-    def _connect(self) -> Any:
-        with self._store.translated("read"):
-            lent = self._engine.raw_connection()
-            connection: Any = lent.driver_connection
-            lent.detach()  # ours from now on: the pool's few are for transactions
-        if self._dialect.name == "sqlite":
-            connection.execute(f"PRAGMA cache_size=-{_READ_CACHE_KIB}")
-        else:
-            connection.autocommit = True
-        return connection

@@ -7,7 +7,7 @@ mended unless the client is strict; a value that cannot be read is refused with 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from connector.scim.errors import bad_request, invalid_syntax, invalid_value
@@ -21,6 +21,7 @@ from connector.scim.models import (
     Group,
     User,
 )
+from connector.scim.searched import instant
 from connector.scim.shapes import CONNECTOR, EXTENSIONS, GROUP, USER, Shape, fitted_parts, read_only_part
 
 __all__ = [
@@ -155,19 +156,13 @@ def rendered(document: Mapping[str, Any], resource_id: str, version: int, create
     ordered.pop("meta", None)
     if "externalId" in ordered:
         head["externalId"] = ordered.pop("externalId")
-    meta = {
-        "resourceType": "Group" if is_group else "User",
-        "created": _instant(created),
-        "lastModified": _instant(modified),
-        "location": LOCATION,
-        "version": f'W/"{version}"',
-    }
-    parts = [_text(head)[:-1], f',"meta":{_dump(meta)}']
-    if ordered:
-        parts += [",", _text(ordered)[1:]]
-    else:
-        parts.append("}")
-    return "".join(parts)
+    # Nothing in it needs an escape but the quotes of the version.
+    meta = (
+        f'{{"resourceType":"{"Group" if is_group else "User"}","created":"{instant(created)}",'
+        f'"lastModified":"{instant(modified)}","location":"{LOCATION}","version":"W/\\"{version}\\""}}'
+    )
+    rest = f",{_text(ordered)[1:]}" if ordered else "}"
+    return f'{_text(head)[:-1]},"meta":{meta}{rest}'
 
 
 def _user(sent: object, *, active: bool, strict: bool) -> Document:
@@ -220,14 +215,9 @@ def _member_id(one: object) -> str:
     return one
 
 
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
 def _text(value: object) -> str:
     # Whatever a client sent, the marker stands for the location only.
-    return _dump(value).replace("@LOCATION", "\\u0040LOCATION")
+    return _ENCODER.encode(value).replace("@LOCATION", "\\u0040LOCATION")
+
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

@@ -10,6 +10,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 from unicodedata import normalize
 
@@ -20,6 +21,7 @@ from connector.scim.models import ENTERPRISE_SCHEMA
 # RFC 7643 2.3.5: an xsd:dateTime. One without a zone names no moment.
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 _MICRO_DIGITS = 6
+_LONG_MOMENT = 40
 
 LINKED: Final = "members"
 """The attribute that is told by the table of members alone, never by a document."""
@@ -86,6 +88,15 @@ def same_name(one: str, other: str) -> bool:
 
 def moment_key(text: str) -> str | None:
     """Give a moment as UTC text of one width, to the microsecond; None where it names none."""
+    return _short_moment(text) if len(text) <= _LONG_MOMENT else _moment_key(text)
+
+
+@lru_cache(maxsize=256)  # what is written in one transaction has one time
+def _short_moment(text: str) -> str | None:
+    return _moment_key(text)
+
+
+def _moment_key(text: str) -> str | None:
     matched = _MOMENT.fullmatch(text)
     if matched is None:
         return None

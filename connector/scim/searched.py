@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 
@@ -16,12 +17,14 @@ def with_meta(
     """Give the document with `id` and `meta` (RFC 7643 3.1), which are stored beside it."""
     meta = {
         "resourceType": resource_type,
-        "created": _instant(created),
-        "lastModified": _instant(modified),
+        "created": instant(created),
+        "lastModified": instant(modified),
         "version": f'W/"{version}"',
     }
     return {**document, "id": resource_id, "meta": meta}
 
 
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+@lru_cache(maxsize=256)  # what is written in one transaction has one time
+def instant(at: datetime) -> str:
+    """Give a moment as a document says it, in UTC (RFC 7643 2.3.5)."""
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

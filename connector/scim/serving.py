@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from flask import Flask, Request, Response
+from flask import Flask, Response
 from sqlalchemy import event
 from werkzeug.exceptions import HTTPException
 
@@ -28,8 +28,8 @@ from connector.journal_key import open_journal
 from connector.log import configure
 from connector.reconcile.journal_store import Store
 from connector.scim import blueprint, discovery
-from connector.scim.clients import Client
 from connector.scim.committing import Committer
+from connector.scim.counting import FOLDER, Tally, prepare
 from connector.scim.entrance import Entrance
 from connector.scim.errors import ScimError, method_not_allowed, not_found, too_large, unavailable
 from connector.scim.gate import Gate
@@ -37,8 +37,8 @@ from connector.scim.groups import Groups
 from connector.scim.listing import Listing
 from connector.scim.lookup import Lookup
 from connector.scim.paging import DEFAULT_PAGE, Cursors
-from connector.scim.prepared import Reader
 from connector.scim.quick import Quick
+from connector.scim.reading import Reader
 from connector.scim.room import Room, Settings
 from connector.scim.seam import Rules
 from connector.scim.users import Users
@@ -96,17 +96,15 @@ def application(config_path: Path, *, acts: bool | None = None) -> Flask:
     settings = _served(config)
     store = open_journal(config).store
     _slim(store)
-    entrance = Entrance(store, settings.proxies, settings.workers)
+    tally = Tally(config.site.state_folder / FOLDER)
+    entrance = Entrance(store, settings.proxies, settings.workers, heard=tally.known)
     if acts is None:
         acts = bool(config.portals or config.directories or config.session_stores)
     gate = Gate(config.site.zone, acts, bool(settings.directories or settings.groups))
 
-    def admit(request: Request) -> Client:
-        headers = request.headers
-        forwarded = headers.get("X-Forwarded-For", "")
-        return entrance.admit(headers.get("Authorization", ""), request.remote_addr or "", forwarded)
-
-    return assembled(store, settings, gate, admit, acts=acts)
+    flask = assembled(store, settings, gate, entrance.admit, acts=acts)
+    flask.wsgi_app = tally.counting(flask.wsgi_app)  # type: ignore[method-assign,assignment] # as above
+    return flask
 
 
 def _served(config: Config) -> Scim:
@@ -179,6 +177,7 @@ class Watched:
 
     commands: Sequence[Sequence[str]]
     environment: dict[str, str]
+    stop_seconds: float = _STOP_SECONDS
     stopping: threading.Event = field(default_factory=threading.Event)
     _running: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -210,7 +209,7 @@ class Watched:
     def _end_all(self) -> None:
         for process in self._running.values():
             process.terminate()
-        until = time.monotonic() + _STOP_SECONDS
+        until = time.monotonic() + self.stop_seconds
         for process in self._running.values():
             try:
                 process.wait(max(0.0, until - time.monotonic()))
@@ -250,7 +249,12 @@ class Address:
 
 
 def serve(config_path: Path, address: Address, workers: int = 0) -> None:
-    """Serve a school until told to stop: the server, and beside it the process that acts for it.
+    """Serve a school until told to stop: see `served`."""
+    served(config_path, address, workers).run()
+
+
+def served(config_path: Path, address: Address, workers: int = 0) -> Watched:
+    """Give what serves a school: the server, and beside it the process that acts for it.
 
     Each is a process of its own: the server and its workers hold nothing that the command line or the driver has
     loaded. `workers` 0 is as many as the config says. Raises ConnectorError where the config or the journal cannot be
@@ -260,7 +264,8 @@ def serve(config_path: Path, address: Address, workers: int = 0) -> None:
     settings = _served(config)
     with open_journal(config) as journal:
         journal.ready()
+    prepare(config.site.state_folder)
     path, python = str(config_path.absolute()), (sys.executable, "-m")
     server = (*python, "connector.scim.listening", *address.words(workers or settings.workers))
     environment = {**os.environ, CONFIG_VARIABLE: path, "MALLOC_ARENA_MAX": "2"}
-    Watched((server, (*python, "connector.scim.driver", path)), environment).run()
+    return Watched((server, (*python, "connector.scim.driver", path)), environment)

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from connector.reconcile.journal_at_once import given, given_rows
 from connector.reconcile.journal_bulk import among
 from connector.reconcile.journal_scim_tables import scim_users
 from connector.scim.committing import Turn
@@ -29,7 +30,10 @@ COLUMNS = tuple(column for column in scim_users.c if column.name != "search")
 _ROW = Prepared(select(*COLUMNS).where(scim_users.c.id == bindparam("id")))
 _ROWS = Prepared(select(*COLUMNS).where(among(scim_users.c.id, "ids")))
 _USER = "user"
-_INSERT = Prepared(insert(scim_users))
+_GIVEN = given_rows(scim_users)
+_INSERT = Prepared(
+    insert(scim_users), Prepared(insert(scim_users).from_select([one.name for one in _GIVEN.c], select(_GIVEN)))
+)
 _CHANGED = (
     "user_name",
     "user_name_key",
@@ -46,10 +50,16 @@ _CHANGED = (
     "version",
     "modified_at",
 )
+_NEW = given({"of": scim_users.c.id.type, **{f"new_{name}": scim_users.c[name].type for name in _CHANGED}})
 _UPDATE = Prepared(
     update(scim_users)
     .where(scim_users.c.id == bindparam("of"))
-    .values({name: bindparam(f"new_{name}", type_=scim_users.c[name].type) for name in _CHANGED})
+    .values({name: bindparam(f"new_{name}", type_=scim_users.c[name].type) for name in _CHANGED}),
+    Prepared(
+        update(scim_users)
+        .where(scim_users.c.id == _NEW.c.of)
+        .values({name: _NEW.c[f"new_{name}"] for name in _CHANGED})
+    ),
 )
 _DELETE = Prepared(delete(scim_users).where(scim_users.c.id == bindparam("of")))
 

@@ -10,8 +10,8 @@ from sqlalchemy import create_engine, delete, update
 
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_audit import START
-from connector.reconcile.journal_store import Store
 from connector.reconcile.journal_columns import metadata
+from connector.reconcile.journal_store import Store
 from connector.reconcile.journal_tables import audit_head
 from tests.reconcile.journal_builders import KEY
 from tests.scim.endpoint import Provider, provider

@@ -134,7 +134,7 @@ def provider(
     """Give a provider that calls an endpoint over this store, and is admitted as `client`."""
     rules = rules or EverybodyIsTheProviders()
     caller = client or Client("entra")
-    return Provider(assembled(store, given or Given(), rules, lambda _: caller, acts=acts), store, rules)
+    return Provider(assembled(store, given or Given(), rules, lambda *_: caller, acts=acts), store, rules)
 
 
 def user(name: str, **attributes: Any) -> dict[str, Any]:

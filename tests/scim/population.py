@@ -8,8 +8,8 @@ from typing import Any
 from scim2_models import ScimFilter
 from sqlalchemy import Connection, Engine, insert
 
-from connector.reconcile.journal_scim_tables import scim_emails, scim_groups, scim_members, scim_users
 from connector.reconcile.journal_columns import metadata
+from connector.reconcile.journal_scim_tables import scim_emails, scim_groups, scim_members, scim_users
 from connector.scim.models import CONNECTOR_SCHEMA, ENTERPRISE_SCHEMA, USER_SCHEMA, User
 from connector.scim.search_document import email_keys, group_columns, user_columns
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from flask import Flask, Request
+from flask import Flask
 
 from connector.reconcile.journal import Journal
 from connector.scim.clients import Client
@@ -29,8 +29,8 @@ def worker() -> Flask:
     """Give the application a test's server runs."""
     store = Journal.open(os.environ["TEST_JOURNAL_URL"], audit_key=KEY).store
 
-    def admit(request: Request) -> Client:
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    def admit(authorization: str, _peer: str, _forwarded: str) -> Client:
+        token = authorization.removeprefix("Bearer ")
         if token not in (TOKEN, STRICT_TOKEN):
             raise unauthorized("A token is needed.")
         return Client("strict" if token == STRICT_TOKEN else "entra", strict=token == STRICT_TOKEN)

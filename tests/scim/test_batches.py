@@ -18,7 +18,7 @@ from connector.scim.errors import ScimError
 from connector.scim.gate import Gate
 from connector.scim.groups import Groups
 from connector.scim.lookup import STEP, Lookup
-from connector.scim.prepared import Reader
+from connector.scim.reading import Reader
 from connector.scim.room import Saved
 from connector.scim.users import Users
 from tests.scim.endpoint import ENTERPRISE, EverybodyIsTheProviders, Provider, group, user
@@ -209,6 +209,16 @@ def _many(store: Store, users: Users, count: int) -> list[str]:
         ("/Users", {}),
         ("/Users?count=1&startIndex=2", {}),
         ('/Users?filter=userName eq "ada"', {}),
+        ('/Users?filter=userName eq "Ada" ', {}),
+        ("/Users?filter=userName+eq+%22ada%22", {}),
+        ("/Users?filter=userName%20eq%20%22ad%61%22", {}),
+        ("/Users?filter=userName%20eq%20%22%C3%A4da%22", {}),
+        ("/Users?filter=userName%20eq%20%22ada%00%22", {}),
+        ("/Users?filter=userName%20eq%20%22ada%22&count=0", {}),
+        ("/Users?FILTER=userName%20eq%20%22ada%22", {}),
+        ("/Users?filter=userName%20eq%20%22ada%22&filter=nonsense", {}),
+        ("/Users?filter=", {}),
+        ("/Users?filter=%zz", {}),
         ("/Users?filter=nonsense", {}),
         ("/Users?count=x", {}),
         ("/Users/", {}),

@@ -119,6 +119,15 @@ def test_a_cursor_that_is_not_ours_is_refused(seven: Provider, change: Callable[
     assert (answer.status, answer.json["scimType"]) == (400, wrong)
 
 
+def test_a_cursor_of_one_list_leads_nowhere_in_another(seven: Provider) -> None:
+    first = seven.get("/Users?cursor=&count=1").json["nextCursor"]
+    second = seven.get(f"/Users?count=1&cursor={first}").json["previousCursor"]
+
+    answers = [seven.get(f"/Groups?cursor={first}"), seven.get(f"?cursor={second}")]
+
+    assert [(answer.status, answer.json["scimType"]) for answer in answers] == [(400, "invalidCursor")] * 2
+
+
 def test_a_cursor_ends(provide: Provide) -> None:
     hasty = provide(given=Given(cursor_minutes=-1))
     hasty.user("ada")

@@ -28,7 +28,6 @@ def closed_by_a_run(school: Mirrored) -> str:
     connector.keep_plan(school.judgement)
     plan = school.judgement.plan
     connector.approve(plan.plan_id, [o.label for o in plan.objections], "read row by row")
-    connector.go_live()
     connector.run(AS_OF, plan.plan_id)
     school.look_again()
     return leaver
