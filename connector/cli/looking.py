@@ -12,6 +12,7 @@ from connector.cli.printing import Rows, heading, line, table, warning
 from connector.cli.verb import Verb
 from connector.cli.words import Parts
 from connector.model import Finding, Level, Status
+from connector.outgoing import unsent as unsent_mail
 from connector.reconcile.authority import Due
 from connector.reconcile.decide import Decision
 from connector.reconcile.judge import Judgement
@@ -61,20 +62,21 @@ def status(call: Call, everybody: bool, wanted: str | None) -> None:
     """
     with call.connector() as connector:
         judgement, due = connector.look(call.as_of), connector.urgent.due()
+        unsent = tuple(unsent_mail(connector.journal))
     chosen = [d for d in judgement.decisions.rows if wanted in (None, d.status.value)]
     rows = {r.key: r for r in judgement.plan.revocations}
     if call.is_text and not (everybody or wanted):
         chosen = [d for d in chosen if _needs_somebody(d)]
     chosen.sort(key=lambda d: _rank(d, rows.get(d.identity.key)))
     documents = [identity_document(d, rows) for d in chosen]
-    text = _status_text(judgement, chosen, documents) + _due_parts(due) if call.is_text else []
+    text = _status_text(judgement, chosen, documents) + _due_parts(due, unsent) if call.is_text else []
     call.answer(status_document(judgement, documents), status_rows(documents), text)
 
 
-def _due_parts(due: Due) -> Parts:
-    """Give what an authority role has to say a word on, where it is seen: at the end."""
+def _due_parts(due: Due, unsent: Sequence[Finding]) -> Parts:
+    """Give what an authority role has to say a word on, and what could not be told, where it is seen: at the end."""
     parts: Parts = []
-    for text, fix in due.sentences():
+    for text, fix in (*due.sentences(), *((one.message, one.remedy) for one in unsent)):
         parts += ["", warning(text), f"  {fix}"]
     return parts
 

@@ -13,6 +13,9 @@ from connector.reconcile.wording import Who, clean, counted, moment, said
 CLOSED = frozenset({LegState.CLOSED, LegState.ALREADY_CLOSED})
 """States in which a leg is proven closed."""
 
+NEEDS_SOMEBODY = frozenset({LegState.CONFLICT, LegState.REFUSED, LegState.INTENDED})
+"""States of an open leg that no time and no further try ends."""
+
 _FINAL = CLOSED | {LegState.CALLED_OFF}
 
 

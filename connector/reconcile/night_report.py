@@ -6,20 +6,21 @@ before it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from connector.errors import ConnectorError
 from connector.reconcile import refusals
 from connector.reconcile.decide import Decisions
 from connector.reconcile.guard import standing_objections
 from connector.reconcile.journal import Journal
-from connector.reconcile.journal_values import Direction, PastRun, StoredRevocation
+from connector.reconcile.journal_values import AuditState, Direction, PastRun, StoredRevocation
 from connector.reconcile.leg_words import leg_lines
 from connector.reconcile.plan import assemble
 from connector.reconcile.plan_values import Addition, Objection, Plan
 from connector.reconcile.report import HeldKeys, Outcomes, Report, ReportLine, RunCounts, RunFacts, holds_of, report
 
-_RUNS = ("run", "report", "resume")
+_NIGHTS = ("run", "report")
+_RUNS = (*_NIGHTS, "resume", "retry")
 """The kinds of run that somebody wants a report of; making a plan is none."""
 
 _LOOKED_AT = 200
@@ -45,26 +46,43 @@ class Reporting:
         raise ConnectorError(what, "See what was done: connector history")
 
     def report(
-        self, run: PastRun, decisions: Decisions, *, whole_night: bool, authority: Sequence[ReportLine] = ()
+        self,
+        run: PastRun,
+        decisions: Decisions,
+        *,
+        whole_night: bool,
+        authority: Sequence[ReportLine] = (),
+        discreet: bool = False,
     ) -> Report:
         """Make the report of one run. `authority` is what an authority role has to say a word on."""
+        planned = self._planned(run) if whole_night else run
         closed = self._closed(run, whole_night=whole_night)
-        plan = _with_rows(self._plan(run, decisions), closed)
+        made = self._plan(planned, decisions)
+        plan = _with_rows(made, closed)
         added = self._added(run, whole_night=whole_night)
         legs = tuple(leg for revocation in closed for leg in leg_lines(revocation))
-        outcomes = Outcomes(legs, added, self._stopped(run, plan))
-        facts, known = self._facts(run), self._known(run)
+        outcomes = Outcomes(legs, added, self._stopped(planned, made))
+        audit, known = self.journal.verify_audit(), self._known(planned)
         refused = refusals.lines(self.journal) if whole_night else ()
         return report(
-            facts, plan, outcomes, decisions, self._history(),
-            known_holds=known, authority=authority, refused=refused,
+            self._facts(run, audit.head), plan, outcomes, decisions, self._history(),
+            known_holds=known, authority=(*_broken(audit), *authority), refused=refused, discreet=discreet,
         )  # fmt: skip
 
-    def _runs(self) -> list[PastRun]:
-        return [r for r in self.journal.runs(_LOOKED_AT) if r.kind in _RUNS]
+    def _runs(self) -> tuple[PastRun, ...]:
+        return self.journal.runs(_LOOKED_AT, _RUNS)
 
-    def _facts(self, run: PastRun) -> RunFacts:
-        head = self.journal.verify_audit().head
+    def _nights(self) -> tuple[PastRun, ...]:
+        """Give the runs that decide: one that only drives what is open has no plan and would fill the picture."""
+        return self.journal.runs(_LOOKED_AT, _NIGHTS)
+
+    def _planned(self, run: PastRun) -> PastRun:
+        """Give the run whose plan stands at the end of a night: after it, what is open may be driven once more."""
+        if run.kind in _NIGHTS:
+            return run
+        return next((r for r in self._nights() if r.run_id < run.run_id and r.plan_id), run)
+
+    def _facts(self, run: PastRun, head: str) -> RunFacts:
         return RunFacts(
             str(run.run_id),
             self.school,
@@ -85,7 +103,7 @@ class Reporting:
 
     def _added(self, run: PastRun, *, whole_night: bool) -> tuple[Addition, ...]:
         """Give who was added: by this run, or by any run of the night before it."""
-        runs = [r for r in self._runs() if r.run_id <= run.run_id and r.started_at >= run.started_at - _NIGHT]
+        runs = [r for r in self._nights() if r.run_id <= run.run_id and r.started_at >= run.started_at - _NIGHT]
         applied = [r for r in (runs if whole_night else [run]) if r.result == _APPLIED and r.plan_id]
         plans = (self.journal.plan(r.plan_id).plan for r in reversed(applied))
         return tuple(dict.fromkeys(addition for plan in plans for addition in plan.additions))
@@ -108,18 +126,29 @@ class Reporting:
         return [r for r in (*recent, *earlier) if r.direction is Direction.CLOSE]
 
     def _history(self) -> tuple[RunCounts, ...]:
-        """Give the counts of the last runs, oldest first."""
-        runs = self._runs()[:_SHOWN]
-        if not runs:
+        """Give the counts of the last days, oldest first: of several runs on one day what they closed together."""
+        days: dict[date, list[PastRun]] = {}
+        for run in (r for r in self._nights() if r.plan_id):
+            days.setdefault(run.as_of, []).append(run)
+        shown = list(days.values())[:_SHOWN]
+        if not shown:
             return ()
-        driven = self.journal.revocations(since=min(r.started_at for r in runs))
+        driven = self.journal.revocations(since=min(r.started_at for runs in shown for r in runs))
         closing = [r for r in driven if r.direction is Direction.CLOSE]
-        return tuple(_counts(run, [r for r in closing if r.run_id == run.run_id]) for run in reversed(runs))
+        return tuple(_counts(runs, closing) for runs in reversed(shown))
 
     def _known(self, run: PastRun) -> HeldKeys:
         """Give the holds somebody was told of by the run before."""
-        before = next((r for r in self._runs() if r.run_id < run.run_id and r.plan_id), None)
+        before = next((r for r in self._nights() if r.run_id < run.run_id and r.plan_id), None)
         return holds_of(self.journal.plan(before.plan_id).plan) if before else frozenset()
+
+
+def _broken(audit: AuditState) -> tuple[ReportLine, ...]:
+    """Say before everything else that the trail itself cannot be believed, where it cannot."""
+    if audit.ok:
+        return ()
+    to_do = "Somebody wrote into the journal by another way: compare it with a backup before you believe this report."
+    return (ReportLine("The audit trail", "broken", audit.sentence, to_do, ("connector audit verify",), warns=True),)
 
 
 def _with_rows(plan: Plan, closed: Sequence[StoredRevocation]) -> Plan:
@@ -129,8 +158,11 @@ def _with_rows(plan: Plan, closed: Sequence[StoredRevocation]) -> Plan:
     return replace(plan, revocations=(*plan.revocations, *others.values()))
 
 
-def _counts(run: PastRun, driven: Sequence[StoredRevocation]) -> RunCounts:
+def _counts(runs: Sequence[PastRun], closing: Sequence[StoredRevocation]) -> RunCounts:
+    """Count one day: what its runs closed and left open, and what the newest of them found."""
+    numbers, newest = {run.run_id for run in runs}, runs[0]
+    driven = [r for r in closing if r.run_id in numbers]
     still_open = sum(r.state == "open" for r in driven)
     closed = sum(r.state == "done" for r in driven)
-    held, ready = run.counts.get("held", 0), run.counts.get("ready_to_revoke", 0)
-    return RunCounts(run.started_at, closed, still_open, held, ready)
+    held, ready = newest.counts.get("held", 0), newest.counts.get("ready_to_revoke", 0)
+    return RunCounts(newest.started_at, closed, still_open, held, ready)

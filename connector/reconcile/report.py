@@ -5,13 +5,13 @@ is the same every morning is not read. Renderers only lay out what stands here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from connector.model import Hold, LegState, Status
 from connector.reconcile.advice import BY_ITSELF, hold_advice
 from connector.reconcile.decide import Decisions
-from connector.reconcile.leg_words import CLOSED, LegLine, is_open, leg_advice, leg_words
+from connector.reconcile.leg_words import CLOSED, NEEDS_SOMEBODY, LegLine, is_open, leg_advice, leg_words
 from connector.reconcile.plan_values import Addition, Objection, Plan, Revocation
 from connector.reconcile.wording import (
     ACCESS_ENDED,
@@ -27,7 +27,6 @@ from connector.reconcile.wording import (
 )
 
 OVERDUE = timedelta(hours=24)
-_WAITS_FOR_SOMEBODY = frozenset({LegState.CONFLICT, LegState.REFUSED, LegState.INTENDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ def report(
     """
     view = _View(run, plan, outcomes, known_holds, discreet, _by_key(outcomes.legs))
     sections = (
-        ReportSection("authority", "For the authority", tuple(authority)),
+        ReportSection("authority", "For the authority", tuple(_told(line, discreet) for line in authority)),
         ReportSection("providers", "Identity providers", tuple(refused)),
         *_sections(view, decisions),
     )
@@ -158,6 +157,10 @@ def report(
         tuple(_notes(view, decisions, old, waiting)),
         tuple(sorted(history, key=lambda c: c.at)),
     )
+
+
+def _told(line: ReportLine, discreet: bool) -> ReportLine:
+    return replace(line, text=said(line.text, discreet), to_do=said(line.to_do, discreet))
 
 
 def _subject(need: int, closed: int, still_open: int, school: str) -> str:
@@ -214,7 +217,7 @@ def _people(legs: Iterable[LegLine]) -> frozenset[str]:
 
 
 def _needs_somebody(view: _View, leg: LegLine) -> bool:
-    return is_open(leg) and (leg.state in _WAITS_FOR_SOMEBODY or view.is_overdue(leg))
+    return is_open(leg) and (leg.state in NEEDS_SOMEBODY or view.is_overdue(leg))
 
 
 def _need_you(view: _View) -> int:

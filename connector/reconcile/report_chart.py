@@ -10,7 +10,7 @@ from html import escape
 from connector.reconcile.report import RunCounts
 
 MOST_RUNS = 30
-_WIDTH, _HEIGHT = 640, 260
+CHART_WIDTH, CHART_HEIGHT = 640, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 34, 52
 _STEPS = 4
 
@@ -35,15 +35,15 @@ class _Scale:
     top: int
 
     def x(self, place: int) -> float:
-        step = (_WIDTH - _LEFT - _RIGHT) / max(self.runs, 1)
+        step = (CHART_WIDTH - _LEFT - _RIGHT) / max(self.runs, 1)
         return round(_LEFT + step * (place + 0.5), 1)
 
     def y(self, count: int) -> float:
-        return round(_HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * count / self.top, 1)
+        return round(CHART_HEIGHT - _BOTTOM - (CHART_HEIGHT - _TOP - _BOTTOM) * count / self.top, 1)
 
     @property
     def bar(self) -> float:
-        return round(min(28.0, (_WIDTH - _LEFT - _RIGHT) / max(self.runs, 1) * 0.6), 1)
+        return round(min(28.0, (CHART_WIDTH - _LEFT - _RIGHT) / max(self.runs, 1) * 0.6), 1)
 
 
 def chart(history: Sequence[RunCounts]) -> str:
@@ -55,11 +55,11 @@ def chart(history: Sequence[RunCounts]) -> str:
     parts = [*_axes(scale), *_bars(runs, scale), *_line("held", [c.held for c in runs], scale)]
     parts += [*_line("open", [c.open for c in runs], scale), *_dates(runs, scale), *_legend()]
     head = (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" role="img" '
+        f'<svg viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" width="{CHART_WIDTH}" height="{CHART_HEIGHT}" role="img" '
         'aria-labelledby="chart-title chart-desc" xmlns="http://www.w3.org/2000/svg">'
     )
     title = f'<title id="chart-title">People closed, held and open in the last {len(runs)} runs</title>'
-    return "\n".join([head, title, f'<desc id="chart-desc">{escape(_described(runs))}</desc>', *parts, "</svg>"])
+    return "\n".join([head, title, f'<desc id="chart-desc">{escape(described(runs))}</desc>', *parts, "</svg>"])
 
 
 def nice_top(most: int) -> int:
@@ -73,7 +73,11 @@ def nice_top(most: int) -> int:
     return size
 
 
-def _described(runs: Sequence[RunCounts]) -> str:
+def described(history: Sequence[RunCounts]) -> str:
+    """Say in words what the picture shows; empty where there is no history."""
+    runs = history[-MOST_RUNS:]
+    if not runs:
+        return ""
     last = runs[-1]
     most = max(runs, key=lambda c: c.closed)
     return (
@@ -87,11 +91,12 @@ def _axes(scale: _Scale) -> Iterable[str]:
         count = scale.top * step // _STEPS
         y = scale.y(count)
         kind = "grid" if step else "axis"
-        yield f'<line class="{kind}" x1="{_LEFT}" y1="{y}" x2="{_WIDTH - _RIGHT}" y2="{y}"/>'
+        yield f'<line class="{kind}" x1="{_LEFT}" y1="{y}" x2="{CHART_WIDTH - _RIGHT}" y2="{y}"/>'
         yield f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{count:,}</text>'
-    middle = (_TOP + _HEIGHT - _BOTTOM) / 2
+    middle = (_TOP + CHART_HEIGHT - _BOTTOM) / 2
     yield f'<text x="14" y="{middle}" text-anchor="middle" transform="rotate(-90 14 {middle})">People</text>'
-    yield f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">Run, by date</text>'
+    centre = (_LEFT + CHART_WIDTH - _RIGHT) / 2
+    yield f'<text x="{centre}" y="{CHART_HEIGHT - 8}" text-anchor="middle">Run, by date</text>'
 
 
 def _bars(runs: Sequence[RunCounts], scale: _Scale) -> Iterable[str]:
@@ -123,7 +128,7 @@ def _dates(runs: Sequence[RunCounts], scale: _Scale) -> Iterable[str]:
     anchors = {0: "start", last // 2: "middle", last: "end"} if last else {0: "middle"}
     for place, anchor in anchors.items():
         text = f"{runs[place].at:%Y-%m-%d}"
-        yield f'<text x="{scale.x(place)}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="{anchor}">{text}</text>'
+        yield f'<text x="{scale.x(place)}" y="{CHART_HEIGHT - _BOTTOM + 18}" text-anchor="{anchor}">{text}</text>'
 
 
 def _legend() -> Iterable[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from html import escape
 
 from connector.reconcile.report import Report, ReportLine, ReportSection
-from connector.reconcile.report_chart import CHART_DARK, CHART_STYLE, chart
+from connector.reconcile.report_chart import CHART_DARK, CHART_HEIGHT, CHART_STYLE, CHART_WIDTH, chart, described
 from connector.reconcile.report_text import MOST_SHOWN
 from connector.reconcile.wording import clean, counted, moment
 
@@ -26,7 +26,7 @@ td.number,th.number{{text-align:right;width:auto}}
 tr.warns td.who{{border-left:4px solid #b91c1c;padding-left:.5rem}}
 code{{display:block;font:13px/1.5 ui-monospace,Consolas,monospace;background:#f3f4f6}}
 code{{padding:.1rem .4rem;margin-top:.25rem}}
-svg{{max-width:100%;height:auto}}table.counts{{width:auto}}
+svg,img{{max-width:100%;height:auto}}table.counts{{width:auto}}
 {CHART_STYLE}
 @media (prefers-color-scheme:dark){{body{{color:#e5e7eb;background:#111827}}.quiet{{color:#9ca3af}}
 th,td{{border-color:#374151}}code{{background:#1f2937}}tr.warns td.who{{border-left-color:#ff8080}}{CHART_DARK}}}
@@ -35,21 +35,30 @@ h2{{break-after:avoid}}code{{background:none;border:1px solid #9ca3af}}}}
 """
 
 
-def report_html(report: Report) -> str:
-    """Lay a report out as one self-contained HTML page."""
-    sections = (line for section in report.sections for line in _section(section))
-    return page(report.subject, (*_top(report), *sections, *_notes(report), *_history(report), *_foot(report)))
+def report_html(report: Report, picture: str = "") -> str:
+    """Lay a report out as one self-contained HTML page.
+
+    In a mail, `picture` is the cid: address of the picture that comes with it: mail clients show no SVG.
+    """
+    sections = (line for section in report.sections for line in section_html(section))
+    body = (*_top(report), *sections, *_notes(report), *_history(report, picture), *foot(report.run.audit_head))
+    return page(report.subject, body, pictures="cid:" if picture else "")
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """Put lines of HTML into a self-contained page in the look of our reports. The title is text, the lines HTML."""
-    return "\n".join(["<!DOCTYPE html>", '<html lang="en">', *_head(title), "<body>", *body, "</body>", "</html>", ""])
+def page(title: str, body: Iterable[str], pictures: str = "") -> str:
+    """Put lines of HTML into a self-contained page in the look of our reports. The title is text, the lines HTML.
+
+    `pictures` is where pictures may come from (none: there are none).
+    """
+    head = _head(title, pictures)
+    return "\n".join(["<!DOCTYPE html>", '<html lang="en">', *head, "<body>", *body, "</body>", "</html>", ""])
 
 
-def _head(title: str) -> Iterable[str]:
+def _head(title: str, pictures: str) -> Iterable[str]:
     digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     # CSP 3, 6.1 and 2.3.1: nothing is fetched, and only this very style is applied.
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    policy += f"; img-src {pictures}" if pictures else ""
     yield "<head>"
     yield '<meta charset="utf-8">'
     yield f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">'
@@ -76,7 +85,8 @@ def _top(report: Report) -> Iterable[str]:
     yield f'<p class="quiet">{safe(text)}</p>'
 
 
-def _section(section: ReportSection) -> Iterable[str]:
+def section_html(section: ReportSection) -> Iterable[str]:
+    """Lay a section out as a table."""
     yield f"<h2>{safe(section.title)} ({len(section.lines):,})</h2>"
     yield "<table>"
     yield '<thead><tr><th scope="col">Who</th><th scope="col">What</th><th scope="col">Details</th></tr></thead>'
@@ -105,12 +115,12 @@ def _notes(report: Report) -> Iterable[str]:
         yield from (f"<p>{safe(note)}</p>" for note in report.notes)
 
 
-def _history(report: Report) -> Iterable[str]:
-    """The picture, and the same counts as a table: many mail clients show no SVG."""
+def _history(report: Report, picture: str) -> Iterable[str]:
+    """The picture, and the same counts as a table: not everybody sees pictures."""
     if not report.history:
         return
     yield "<h2>The last runs</h2>"
-    yield chart(report.history)
+    yield _image(picture, described(report.history)) if picture else chart(report.history)
     heads = "".join(f'<th scope="col" class="number">{title}</th>' for title in ("Closed", "Open", "Held", "Ready"))
     yield f'<table class="counts"><thead><tr><th scope="col">Run</th>{heads}</tr></thead><tbody>'
     for counts in reversed(report.history[-10:]):
@@ -120,6 +130,12 @@ def _history(report: Report) -> Iterable[str]:
     yield "</tbody></table>"
 
 
-def _foot(report: Report) -> Iterable[str]:
-    if report.run.audit_head:
-        yield f'<p class="quiet">Audit head: {safe(report.run.audit_head)}</p>'
+def _image(address: str, words: str) -> str:
+    """Show the picture of a mail; clients that know no style sheets are told its size."""
+    return f'<img src="{safe(address)}" alt="{safe(words)}" width="{CHART_WIDTH}" height="{CHART_HEIGHT}">'
+
+
+def foot(audit_head: str) -> Iterable[str]:
+    """Give the audit head, which leaves the machine with everything we send."""
+    if audit_head:
+        yield f'<p class="quiet">Audit head: {safe(audit_head)}</p>'

@@ -18,13 +18,14 @@ def report_text(report: Report) -> str:
         + (f", by {clean(run.operator)}" if run.operator else "")
         + (f": {clean(run.result)}" if run.result else ""),
     ]
-    body = [line for section in report.sections for line in _section(section)]
+    body = [line for section in report.sections for line in section_text(section)]
     tail = [f"Audit head: {clean(run.audit_head)}"] if run.audit_head else []
     notes = ["", *report.notes] if report.notes else []
     return "\n".join([*head, *body, *notes, *_history(report), *([""] if tail else []), *tail]) + "\n"
 
 
-def _section(section: ReportSection) -> Iterable[str]:
+def section_text(section: ReportSection) -> Iterable[str]:
+    """Lay a section out as lines."""
     yield ""
     yield f"{section.title} ({len(section.lines):,})"
     for line in section.lines[:MOST_SHOWN]:

@@ -6,6 +6,7 @@ import io
 import json
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 from connector.reconcile.migrations.versions import r0001_journal
@@ -209,6 +210,20 @@ def test_a_day_at_the_end_of_the_calendar_is_refused_with_a_sentence(closed: Sch
     assert all("give a day from 1900 to 2999" in answer.err for answer in answers)
 
 
+def test_a_trail_that_was_written_into_stands_before_everything_else_on_the_report(closed: School) -> None:
+    with closing(sqlite3.connect(closed.folder / "journal.sqlite")) as database, database:
+        database.execute("UPDATE audit SET text = 'nothing happened' WHERE id = 2")
+
+    answer = closed.typed("report", "--format", "json")
+
+    first = answer.document["sections"][0]
+    assert (first["name"], first["lines"][0]["label"], first["lines"][0]["warns"]) == (
+        "authority",
+        "The audit trail",
+        True,
+    )
+
+
 # --- migrate --------------------------------------------------------------------------------------------------------
 
 
@@ -222,15 +237,15 @@ def test_an_older_journal_is_brought_forward_by_name(closed: School) -> None:
     database.close()
     refused = closed.typed("history")
 
-    migrated = closed.typed("journal", "migrate")
+    migrated = closed.typed("db", "migrate")
 
     assert refused.code == 1
-    assert "connector journal migrate" in refused.err
+    assert "connector db migrate" in refused.err
     assert migrated.code == 0
     assert "The audit trail holds" in migrated.out
     assert closed.typed("history").code == 0
 
 
 def test_there_is_nothing_to_migrate_twice(closed: School) -> None:
-    assert [closed.typed("journal", "migrate").code for _ in range(2)] == [0, 0]
-    assert typed("--config", str(closed.folder / "none.toml"), "journal", "migrate").code == 1
+    assert [closed.typed("db", "migrate").code for _ in range(2)] == [0, 0]
+    assert typed("--config", str(closed.folder / "none.toml"), "db", "migrate").code == 1

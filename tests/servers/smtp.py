@@ -33,10 +33,10 @@ class MailServer:
         return sorted(kept, key=lambda message: str(message["Message-ID"]))
 
 
-def start(folder: Path, tls: str) -> MailServer:
-    """Start a mail server in `folder` and wait until it answers."""
+def start(folder: Path, tls: str, port: int = 0) -> MailServer:
+    """Start a mail server in `folder`, on a free port or this one, and wait until it answers."""
     authority = make_authority(folder)
-    leaf, port = make_leaf(authority, "mail"), free_port()
+    leaf, port = make_leaf(authority, "mail"), port or free_port()
     encrypted = "smtps" if tls == "tls" else "tls"
     options = [f"--{encrypted}cert", str(leaf.certificate), f"--{encrypted}key", str(leaf.key)]
     arguments = ["--nosetuid", "--listen", f"127.0.0.1:{port}", *options]
