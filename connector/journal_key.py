@@ -10,10 +10,15 @@ import time
 from pathlib import Path
 
 from connector.config import Config
-from connector.errors import JournalError, NoJournal, NotAllowed
+from connector.errors import ConfigError, JournalError, NoJournal, NotAllowed
+from connector.interfaces import Secret
 from connector.reconcile.journal import Journal
+from connector.reconcile.journal_place import Place
+from connector.reconcile.journal_retention import Retention
+from connector.reconcile.pruning import Pruning
+from connector.reconcile.sealing import Sealing
 
-START_ANEW = "connector journal start-anew --reason TEXT"
+START_ANEW = "connector db start-anew --reason TEXT"
 """What a named person types where a journal is lost for good."""
 
 _MOMENT_SECONDS = 5.0
@@ -56,6 +61,46 @@ def start_anew(config: Config, operator: str, reason: str) -> Journal:
     raise NotAllowed("There is a journal: nothing was begun anew.", "See what it holds: connector history")
 
 
+def journal_place(config: Config, *, create: bool = False) -> Place:
+    """Go to where the config says that the journal is, without opening it for work. No key is ever made here.
+
+    Raises ConfigError without the audit key, JournalError, NoJournal where there is no file and none is made.
+    """
+    return another_place(config, config.journal_url, config.journal.password, create=create)
+
+
+def another_place(config: Config, url: str, password: Secret | None, *, create: bool = False) -> Place:
+    """Go to another place for the journal of this config, with the key it has."""
+    site = config.site
+    return Place.open(
+        url,
+        audit_key=audit_key(config),
+        password=password.reveal(site) if password else "",
+        silence_seconds=config.journal.receive_timeout,
+        create=create,
+    )
+
+
+def audit_key(config: Config) -> bytes:
+    """Give the audit key, which must be there. Raises ConfigError."""
+    try:
+        return config.journal.audit_key.reveal(config.site).encode()
+    except ConfigError as error:
+        raise ConfigError(
+            f"The audit key cannot be read: {error.message} Without it there is no journal, or none that is believed, "
+            "and no backup can be put back.",
+            f"{error.remedy} A new school: connector check makes key and journal.",
+        ) from error
+
+
+def pruning_of(config: Config, journal: Journal, operator: str) -> Pruning:
+    """Give what forgets with time, as long as this config says."""
+    kept, site = config.journal, config.site
+    folder = site.path(kept.sealed_folder)
+    sealing = Sealing(journal, folder, site.zone, operator, kept.audit_days, kept.sealed_years)
+    return Pruning(journal, Retention(journal.store, kept.retention_days, kept.runs_days), sealing, operator)
+
+
 def _open(config: Config, *, create: bool, migrate: bool = False) -> Journal:
     key, site = config.journal.audit_key, config.site
     password = config.journal.password.reveal(site) if config.journal.password else ""
@@ -92,7 +137,8 @@ def _gone(config: Config) -> NoJournal:
     return NoJournal(
         f"The audit key is there, and the journal {where} is missing or empty: whom somebody blocked, kept or closed "
         "is known nowhere else. Nothing was done.",
-        f"Put the journal back from its backup. If there never was one, or it is lost for good: {START_ANEW}",
+        "Put it back from its backup: connector db restore FILE. If there never was one, or it is lost for good: "
+        f"{START_ANEW}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Verbs that apply: run, resume, go-live, rollover. From a terminal they are dry runs unless somebody says --apply."""
+"""Verbs that apply: run, resume, rollover. From a terminal they are dry runs unless somebody says --apply."""
 
 from collections.abc import Callable
 from typing import Any
@@ -189,22 +189,6 @@ def _open_rows(legs: tuple[OpenLeg, ...], changes: tuple[OpenChange, ...]) -> Ro
 
 
 # --- said once for the whole school ---------------------------------------------------------------------------------
-
-
-@click.command("go-live", cls=Verb)
-@click.option("--back", is_flag=True, help="Go back to report mode: runs decide and report, they apply nothing.")
-@click.pass_obj
-def go_live(call: Call, back: bool) -> None:
-    """Leave report mode: from now on unattended runs apply what no objection stops."""
-    with call.connector() as connector:
-        connector.go_live(back=back)
-        live = connector.is_live
-    if back and live:
-        call.said('The config still says [nightly] mode = "apply": runs apply. Set it to "report" first.', live=live)
-    elif live:
-        call.said("Live: runs apply what no objection stops. To go back: connector go-live --back", live=live)
-    else:
-        call.said("Report mode: runs decide and report, they apply nothing.", live=live)
 
 
 @click.group(cls=Group)

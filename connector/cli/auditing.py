@@ -1,7 +1,4 @@
-"""Verbs for whoever has to answer for it: audit, report audit, and the journal's own migration.
-
-Everything but `audit seal`, `journal migrate` and `journal start-anew` only reads.
-"""
+"""Verbs for whoever has to answer for it: audit and report audit. Everything but `audit seal` only reads."""
 
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -12,13 +9,9 @@ import click
 
 from connector.app import Connector
 from connector.cli.call import Call, Format
-from connector.cli.people import asked_reason
 from connector.cli.printing import Rows
 from connector.cli.reporting import report
 from connector.cli.verb import Group, to_day
-from connector.config import load
-from connector.journal_key import open_journal, start_anew
-from connector.operators import who_acts
 from connector.reconcile.audit_files import write_whole
 from connector.reconcile.audit_pages import HEADER, audit_html, audit_rows, audit_text
 from connector.reconcile.auditing import Auditing
@@ -160,39 +153,3 @@ def report_audit(call: Call, first: date, last: date | None, html: Path | None) 
         call.said(made.subject, f"Written: {html}", written=[str(html)])
     else:
         call.answer(plain(made), Rows(HEADER, tuple(audit_rows(made))), [audit_text(made).rstrip("\n")])
-
-
-# --- the journal ----------------------------------------------------------------------------------------------------
-
-
-@click.group(cls=Group)
-def journal() -> None:
-    """Look after the journal's own database."""
-
-
-@journal.command()
-@click.pass_obj
-def migrate(call: Call) -> None:
-    """Bring the tables of an older journal to the form this version needs. Back the journal up first."""
-    with open_journal(load(call.config_path), migrate=True) as opened:
-        state = opened.verify_audit()
-    call.said("The journal's tables are those this version needs.", state.sentence, ok=state.ok)
-
-
-@journal.command("start-anew")
-@asked_reason("Why; it is the new journal's first record.")
-@click.pass_obj
-def begin_anew(call: Call, reason: str) -> None:
-    """Begin a new journal where the key is there and the journal is lost for good, or never was.
-
-    Every block, keep, link and approval of the lost one is forgotten, and nothing that it left open is known: put it
-    back from a backup if there is one. Afterwards block anew whom a court order keeps out.
-    """
-    with start_anew(load(call.config_path), who_acts(), reason) as opened:
-        state = opened.verify_audit()
-    call.said(
-        "A new journal is begun, and that is its first record.",
-        "It knows of no block: connector block PERSON --reason TEXT",
-        "It decides like a first run, in report mode unless the config says apply: connector plan",
-        ok=state.ok,
-    )

@@ -31,7 +31,7 @@ def write_once(path: Path, lines: Iterable[str]) -> None:
 
 
 def write_whole(path: Path, parts: Iterable[str], encoding: str) -> None:
-    """Write a file anew, whole or not at all. Raises ConfigError where it cannot be written."""
+    """Write a file anew, whole or not at all, and durably. Raises ConfigError where it cannot be written."""
     if path.exists() and not path.is_file():  # a pipe, or /dev/stdout: there is nothing to replace
         _pour(path, parts, encoding)
         return
@@ -42,6 +42,7 @@ def write_whole(path: Path, parts: Iterable[str], encoding: str) -> None:
     try:
         _fill(handle, parts, encoding)
         Path(temporary).replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
         raise _unwritable(path, error) from error

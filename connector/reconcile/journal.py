@@ -98,6 +98,11 @@ class Journal:
         with self._store.writing() as writing:
             writing.conn.execute(update(tables.audit_head).values(proved_at=writing.now))
 
+    def remark(self, kind: str, subject: str, operator: str, sentence: str) -> None:
+        """Write down, as an audit record alone, what somebody did with the journal as a whole. Never a secret."""
+        with self._store.writing() as writing:
+            writing.note(kind, subject, operator, sentence)
+
     def begun_anew(self, operator: str, reason: str) -> None:
         """Write down, as its first record, that a named person began this journal in the place of one that is lost."""
         with self._store.writing() as writing:
@@ -124,6 +129,7 @@ class Journal:
         self.keep_snapshot = snapshots.keep
         self.accept_snapshot = snapshots.accept
         self.last_accepted = snapshots.last_accepted
+        self.accepted_runs = snapshots.accepted_runs
         self.accepted_counts = snapshots.accepted_counts
         self.prune = snapshots.prune
         self.keep_plan = plans.keep
@@ -211,6 +217,7 @@ class Journal:
         self.period = period.read
         self.audit_records = trail.records
         self.seal_audit = trail.seal
+        self.oldest_audit_record = trail.oldest
         self.checkpoints = trail.checkpoints
         self.verify_audit = trail.verify
         self.verify_sealed = trail.verify_sealed

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 
 from connector.errors import JournalError
 from connector.reconcile import journal_tables as tables
@@ -97,6 +97,13 @@ class Snapshots:
                 for name, count in json.loads(counts).items():
                     highest[name] = max(count, highest.get(name, 0))
         return highest
+
+    def accepted_runs(self, limit: int) -> int:
+        """Count the runs that were accepted, as far as `limit`."""
+        table = tables.snapshots
+        accepted = select(table.c.run_id).where(table.c.accepted_at.is_not(None)).distinct().limit(limit).subquery()
+        with self._store.reading() as conn:
+            return conn.scalar(select(func.count()).select_from(accepted)) or 0
 
     def prune(self, keep_days: int, keep_last: int = 1) -> int:
         """Drop the content of snapshots older than `keep_days`, giving how many. Their counts stay.

@@ -34,6 +34,11 @@ class Trail:
             where += [] if until is None else [_TABLE.c.at < until]
             yield from records(conn, 0, *where)
 
+    def oldest(self) -> datetime | None:
+        """Give the time of the oldest record that is not sealed, none where there is none."""
+        with self._store.reading() as conn:
+            return conn.scalar(select(_TABLE.c.at).order_by(_TABLE.c.id).limit(1))
+
     def checkpoints(self) -> tuple[Checkpoint, ...]:
         """Give what was sealed, oldest first."""
         with self._store.reading() as conn:
