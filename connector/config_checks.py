@@ -1,7 +1,8 @@
 """What a config of the right shape still cannot mean: impossible numbers, unknown zones, roles without a strategy.
 
 Plain functions over the raw file or its shaped values; each gives places and sentences and refuses nothing itself.
-Warnings are about files that other people on the machine can read or change. No secret is opened to find that out.
+Warnings are about files that other people on the machine can read or change. No secret is opened to find that out; one
+that others can get at is refused where it is read.
 """
 
 import os
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from connector.config_shape import Where, closest
 from connector.policy import Limits, OnMismatch, PortalRules, Rules, SignIn, Strategy
+from connector.revealing import exposed
 
 Problem = tuple[Where, str]
 
@@ -35,7 +37,6 @@ _MOST_DAYS = 36_600  # A century: no date overflows, and more is surely a slip.
 _MOST = 1_000_000
 _READ_BY_EVERYBODY = stat.S_IROTH
 _WRITTEN_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-_OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def impossible_numbers(raw: Any, where: Where) -> Iterator[Problem]:
@@ -120,8 +121,15 @@ def file_warnings(config: Path, secrets: Sequence[str]) -> Iterator[str]:
     if mode & _READ_BY_EVERYBODY:
         yield f"{config} can be read by everybody on this machine and names your servers. Run: chmod o-r {config}"
     for secret in sorted({(config.parent / name).absolute() for name in secrets if name}):
-        if _mode(secret) & _OPEN_TO_OTHERS:
-            yield f"The secret file {secret} is open to other users of this machine. Run: chmod 600 {secret}"
+        if found := _exposed(secret):
+            yield " ".join(found)
+
+
+def _exposed(secret: Path) -> tuple[str, str] | None:
+    try:
+        return exposed(secret, secret.stat())
+    except OSError:
+        return None
 
 
 def _mode(path: Path) -> int:

@@ -42,6 +42,9 @@ _SENTENCES = {
     "time_parsing": 'must be a time of day ("02:30")',
 }
 
+_SOURCES = ("env", "file", "credential", "keyring")
+"""The ways in which a secret is named."""
+
 # RFC 3986 3.2.1: "user:password" before the @, read as generously as database drivers read it.
 _PASSWORD_BEFORE_HOST = re.compile(r"^\s*[A-Za-z][\w+.\-]*://[^/?#@\s]*:[^@\s]+@")
 _PASSWORD_PARAMETER = re.compile(r"(?:^|[?&;]|%3B)\s*(?:\w*password|passwd|pwd)\s*(?:=|%3D)\s*[^\s&;]", re.IGNORECASE)
@@ -235,14 +238,28 @@ def _known_keys(kind: Any) -> tuple[str, ...]:
 
 
 def _bad_secrets(kind: Any, raw: Any, where: Where) -> Iterator[tuple[Where, str]]:
-    """Give the place of every secret that is written out, or named by both or neither of `env` and `file`."""
+    """Give the place of every secret that is written out, or not named in exactly one way."""
     for option in _options(kind):
         if option is Secret and not isinstance(raw, Mapping):
             yield where, f"is a {literal_password(str(where[-1]))}"
-        elif option is Secret and sum(bool(raw.get(key)) for key in ("env", "file")) != 1:
-            yield where, 'needs either { env = "..." } or { file = "..." }.'
+        elif option is Secret and (sentence := _badly_named(raw)):
+            yield where, sentence
         for inner, value, place in _parts(option, raw, where):
             yield from _bad_secrets(inner, value, place)
+
+
+def _badly_named(raw: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with how a secret is named. The names themselves are not repeated: one may be the secret."""
+    if sum(bool(raw.get(key)) for key in _SOURCES) != 1:
+        return (
+            'needs exactly one of { env = "..." }, { file = "..." }, { credential = "..." } and '
+            '{ keyring = "...", user = "..." }.'
+        )
+    if bool(raw.get("keyring")) != bool(raw.get("user")):
+        return 'needs keyring and user together: { keyring = "SERVICE", user = "NAME" }.'
+    if re.search(r"[/\\]|^\.+$", str(raw.get("credential", ""))):
+        return "must give the name of a credential, not a path."
+    return None
 
 
 def literal_password(key: str) -> str:

@@ -7,14 +7,12 @@ change things. It never decides. No write is ever re-sent blindly: after a commu
 then says.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
-from connector.errors import ConfigError
 from connector.model import (
     Account,
     AccountsReading,
@@ -32,6 +30,7 @@ from connector.model import (
     SessionsReading,
 )
 from connector.provisioning import AccountAttributes, ChangeAccount, GroupMembership, NewAccount
+from connector.revealing import from_credential, from_environment, from_file, from_keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +48,27 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret named, never written: `{ env = "NAME" }` or `{ file = "PATH" }` in the config."""
+    """A secret named, never written, in one of four ways in the config.
+
+    `{ env = "NAME" }`, `{ file = "PATH" }`, `{ credential = "NAME" }` (systemd's) or `{ keyring = "SERVICE",
+    user = "NAME" }`.
+    """
 
     env: str = ""
     file: str = ""
+    credential: str = ""
+    keyring: str = ""
+    user: str = ""
 
     def reveal(self, site: Site) -> str:
-        """Read the secret now. Raises ConfigError where it is not there; never logs it."""
+        """Read the secret now. Raises ConfigError where it is not there or open to others; never logs it."""
         if self.env:
-            value = os.environ.get(self.env)
-            if value is None:
-                raise ConfigError(
-                    f"The environment variable {self.env} is not set.", "Set it where the connector starts."
-                )
-            return value
-        try:
-            return site.path(self.file).read_text(encoding="utf-8").rstrip("\r\n")
-        except OSError as error:
-            raise ConfigError(
-                f"The secret file {self.file} cannot be read: {error.strerror}.", "Check path and owner."
-            ) from error
+            return from_environment(self.env)
+        if self.credential:
+            return from_credential(self.credential)
+        if self.keyring:
+            return from_keyring(self.keyring, self.user)
+        return from_file(site.path(self.file))
 
 
 @runtime_checkable

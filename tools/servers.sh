@@ -6,9 +6,10 @@ set -euo pipefail
 packages=(
   samba samba-ad-provision samba-dsdb-modules samba-vfs-modules python3-samba ldb-tools
   slapd slapd-contrib ldap-utils
-  postgresql redis-server openssl
+  postgresql redis-server openssl prometheus
+  systemd bubblewrap
 )
-programs=(samba samba-tool slapd slapadd ldapsearch postgres redis-server openssl)
+programs=(samba samba-tool slapd slapadd ldapsearch postgres redis-server openssl prometheus promtool systemd-analyze bwrap)
 
 # What `make bench-scim` needs besides. A node that is there, whoever put it there, is taken as it is.
 if [[ ${1:-} == bench ]]; then

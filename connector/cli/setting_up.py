@@ -13,8 +13,9 @@ from connector.cli.call import Call, is_interactive
 from connector.cli.people import first_line, proof
 from connector.cli.printing import Rows, table
 from connector.cli.verb import Group, Verb
-from connector.config import load
+from connector.config import Config, load
 from connector.errors import ConfigError, NotAllowed
+from connector.first_files import lay_out_headers, lay_out_sample, sample_answers, sample_school
 from connector.init_config import CHOICES, QUESTIONS, starter
 from connector.operators import totp_uri
 
@@ -36,12 +37,14 @@ def _option(key: str) -> str:
 
 @click.command(cls=Verb)
 @_answers
+@click.option("--with-sample", is_flag=True, help="Put the sample school's exports beside it, for a first report.")
 @click.pass_obj
-def init(call: Call, /, **given: str | None) -> None:
+def init(call: Call, /, with_sample: bool, **given: str | None) -> None:
     """Write a commented config to begin with. At a terminal it asks; elsewhere it takes what the options say.
 
     It goes where --config says (default: ./config.toml) and never overwrites a file. Passwords are never written into
-    it: the config names the environment variable or the file they are in.
+    it: the config names where they are. Where the admin system is a folder of CSV files that is not there yet, it is
+    made, with the columns that are read.
     """
     path = call.config_path
     if path.exists():
@@ -49,17 +52,35 @@ def init(call: Call, /, **given: str | None) -> None:
             f"{path} is there already and was left as it is.", "Give another place: connector --config FILE init"
         )
     answers = {key: value for key, value in given.items() if value is not None}
+    if with_sample:
+        answers = sample_answers(answers)
     if is_interactive():
         answers = _ask(answers)
     text = starter(answers)
     _write_new(path, text)
-    warnings = load(path).warnings
+    config = load(path)
     call.said(
         f"{path} is written. Read it once: every rule has its comment.",
-        *warnings,
+        *config.warnings,
+        *_first_files(config, with_sample),
         f"Then see whether everything answers: connector --config {path} check",
+        f"Then decide once, and read why: connector --config {path} run, connector --config {path} report",
         config=str(path),
     )
+
+
+def _first_files(config: Config, with_sample: bool) -> tuple[str, ...]:
+    """Lay out what is to be read first, where that is files; say what was."""
+    if with_sample:
+        laid = lay_out_sample(config.site.folder)
+        said = "The sample school's exports are beside it; it is a school as of 2026-11-21: add --as-of 2026-11-21"
+        return (f"{said}.",) if laid else ()
+    if config.admin_system.adapter != "csv":
+        return ()
+    folder = str(config.admin_system.settings["folder"])
+    if Path(folder).is_absolute() or not lay_out_headers(config.site.folder, folder):
+        return ()
+    return (f"Put your admin system's exports into {folder}: each file there has the columns that are read.",)
 
 
 def _ask(given: Mapping[str, str]) -> dict[str, str]:
@@ -88,15 +109,17 @@ def _write_new(path: Path, text: str) -> None:
 
 
 @click.command(cls=Verb)
-@click.option("--school", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where the exports are.")
+@click.option(
+    "--school", type=click.Path(path_type=Path), metavar="DIR", help="Where exports are [default: the sample school]."
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The new folder to build.")
 @click.pass_obj
-def demo(call: Call, school: Path, out: Path) -> None:
+def demo(call: Call, school: Path | None, out: Path) -> None:
     """Build a ready-to-run folder from exported files: config, portal and session databases, an LDIF directory.
 
     Nothing in it reaches a real system: try the connector on your own export before you let it near a server.
     """
-    config = sample.build(school, out)
+    config = sample.build(school or sample_school(), out)
     call.said(
         f"{out} is ready: everything the connector needs is in it, and nothing leaves it.",
         f"Look first: connector --config {config} status        Then: connector --config {config} plan",
