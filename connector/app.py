@@ -4,14 +4,14 @@ A verb decides nothing itself: it reads, asks the pure core, and lets `running` 
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Self
 
-from connector import operators
-from connector.config import Config, NightlyMode, load
+from connector import operators, outgoing
+from connector.config import Config, NightlyMode, Weekday, load
 from connector.errors import NotAllowed, PlanError, PlanStopped, UnknownPerson
 from connector.journal_key import open_journal
 from connector.members import Members
@@ -32,6 +32,7 @@ from connector.reconcile.find_others import find_account, find_open
 from connector.reconcile.find_person import find, find_one
 from connector.reconcile.guard import enable_objections, guard
 from connector.reconcile.holds import refuse_before_rollover
+from connector.reconcile.interrupting import Attendance
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import (
     Direction,
@@ -40,12 +41,13 @@ from connector.reconcile.journal_values import (
     StoredRevocation,
 )
 from connector.reconcile.judge import Judgement
+from connector.reconcile.live import Live
 from connector.reconcile.memory import Block, Release
 from connector.reconcile.night_report import Reporting
 from connector.reconcile.past_events import past_events
 from connector.reconcile.plan import except_for, hold_digest, without
 from connector.reconcile.plan_values import Plan, Revocation
-from connector.reconcile.reading import Progress, Targets, silent
+from connector.reconcile.reading import Progress, Targets, silent, utc_now
 from connector.reconcile.report import Report
 from connector.reconcile.restoring import Restore, plan_restore
 from connector.reconcile.running import Running, RunResult, Setup
@@ -55,13 +57,12 @@ from connector.registry import open_admin_system, open_directories, open_portals
 from connector.summons import Summons
 from connector.urgent import Urgent
 
-GO_LIVE = "go_live"
 ROLLOVER_COMPLETE = "rollover_complete"
 
 
 @dataclass(slots=True)
 class Connector:
-    """One school's connector, ready to act as `operator`."""
+    """One school's connector, ready to act as `operator`. `clock` says what day it is."""
 
     config: Config
     journal: Journal
@@ -69,6 +70,7 @@ class Connector:
     operator: str
     progress: Progress = silent
     reached: Reached = unwatched
+    clock: Callable[[], datetime] = utc_now
 
     @classmethod
     def open(cls, path: Path, progress: Progress = silent) -> Self:
@@ -92,7 +94,7 @@ class Connector:
 
     def today(self) -> date:
         """Give today in the school's time zone."""
-        return datetime.now(self.config.site.zone).date()
+        return self.clock().astimezone(self.config.site.zone).date()
 
     def look(self, as_of: date | None = None) -> Judgement:
         """Read everything and decide; write nothing."""
@@ -101,7 +103,7 @@ class Connector:
     def running(self, *, reports_only: bool = False) -> Running:
         """Give what runs: the pipeline over this school's journal and targets."""
         running = Running(self.journal, self.targets, self.setup, self.operator, self.progress, reports_only)
-        running.reached = self.reached
+        running.reached, running.clock = self.reached, self.clock
         return running
 
     @property
@@ -130,7 +132,13 @@ class Connector:
     @property
     def is_live(self) -> bool:
         """Whether unattended runs apply: the config says so, or somebody has run go-live."""
-        return self.config.nightly.mode is NightlyMode.APPLY or self.journal.setting(GO_LIVE) == "yes"
+        return self.live.stands
+
+    @property
+    def live(self) -> Live:
+        """What says whether unattended runs apply, and what is asked before they do."""
+        nightly, now = self.config.nightly, self.clock().astimezone(self.config.site.zone)
+        return Live(self.journal, self.operator, nightly.mode is NightlyMode.APPLY, now, nightly.at)
 
     def check(self, as_of: date | None = None) -> tuple[Finding, ...]:
         """Open every adapter read-only, decide once on trial, and say what is wrong and how to mend it."""
@@ -142,7 +150,9 @@ class Connector:
         found.append(Finding(Level.OK if audit.ok else Level.ERROR, "audit", audit.sentence))
         for system in self.targets.all():
             found.extend(system.check())
-        found.extend((*self.urgent.findings(), *refusals.findings(self.journal)))
+        found.extend(
+            (*self.urgent.findings(), *refusals.findings(self.journal), *outgoing.findings(self.config, self.journal))
+        )
         if not any(f.level is Level.ERROR for f in found):
             running = self.running()
             found.append(trial(lambda: running.look(as_of or self.today()).plan, running.standing))
@@ -192,6 +202,23 @@ class Connector:
         reports_only = not (self.is_live or plan_id)
         return self.running(reports_only=reports_only).run(when, "report" if reports_only else "run", plan_id)
 
+    def may_apply(self, day: date) -> bool:
+        """Say whether nights apply on this day of the week; on every other one they close what is urgent only."""
+        return tuple(Weekday)[day.weekday()] in self.config.nightly.apply_days
+
+    def nightly(self, as_of: date, attendance: Attendance, *, counts: bool = True) -> RunResult:
+        """Run as a daemon does: report, close what is urgent only, or apply, by mode and day of the week.
+
+        A run that does not count confirms nobody's readiness. Raises StoppedEarly where it was asked to end.
+        """
+        running = self.running(reports_only=not self.is_live).attended(attendance)
+        running.urgent_only, running.counts = not self.may_apply(as_of), counts
+        return running.run(as_of, "report" if running.reports_only else "run")
+
+    def retry(self, as_of: date, attendance: Attendance) -> RunResult:
+        """Drive what is open as a daemon does, in report mode too: somebody asked for it by name."""
+        return self.running().attended(attendance).resume(as_of, "retry")
+
     def stored_plan(self, plan_id: str) -> StoredPlan:
         """Give a kept plan."""
         return self.journal.plan(plan_id)
@@ -209,10 +236,6 @@ class Connector:
         self.journal.approve(stored.plan.digest, stored.plan.plan_id, tuple(waivers), self.operator, reason)
         return stored
 
-    def go_live(self, *, back: bool = False) -> None:
-        """Leave report mode (or go back to it), by a named person."""
-        self.journal.set_setting(GO_LIVE, "no" if back else "yes", self.operator)
-
     def rollover_complete(self, as_of: date | None = None) -> None:
         """Declare the rollover complete: rows held by it are free from now on. Raises NotAllowed before it began."""
         day = as_of or self.today()
@@ -225,14 +248,18 @@ class Connector:
         parts = backlog(judgement.plan, size or self.config.limits.max_revocations)
         return judgement, tuple(guard(part, judgement.decisions, judgement.night) for part in parts)
 
+    @property
+    def reporting(self) -> Reporting:
+        """What puts reports together."""
+        mode = "" if self.is_live else "Report mode: nothing is applied until somebody runs: connector go-live"
+        return Reporting(self.journal, self.config.school.name, mode)
+
     def report(self, as_of: date | None = None, run_id: int | None = None) -> Report:
         """Report on a run: the newest with the night before it, or the one that is named, alone."""
-        mode = "" if self.is_live else "Report mode: nothing is applied until somebody runs: connector go-live"
-        reporting = Reporting(self.journal, self.config.school.name, mode)
-        run = reporting.run(run_id)
+        run = self.reporting.run(run_id)
         decisions = self.look(as_of or run.as_of).decisions
         authority = self.urgent.report_lines()
-        return reporting.report(run, decisions, whole_night=run_id is None, authority=authority)
+        return self.reporting.report(run, decisions, whole_night=run_id is None, authority=authority)
 
     # --- people -----------------------------------------------------------------------------------------------------
 

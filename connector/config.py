@@ -44,7 +44,7 @@ class Kind(StrEnum):
 
 
 class NightlyMode(StrEnum):
-    """`report` decides and reports only; `apply` also applies, once somebody has run `go-live`."""
+    """`report` decides and reports only, until somebody runs `go-live`; `apply` asks for none."""
 
     REPORT = "report"
     APPLY = "apply"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from connector.config_shape import Where
 from connector.interfaces import Secret
-from connector.post import Mail
+from connector.post import Mail, is_address
 
 Problem = tuple[Where, str]
 
@@ -36,7 +36,7 @@ class Daemon:
 
     `watch` are folders in which a file that arrives leads to a run. `listen` is HOST:PORT of health, metrics and the
     webhook; empty: nowhere. `webhook_secret` is what a webhook that asks for a run is signed with; without it there is
-    none. `ping_url` is asked after every run that went well.
+    none. `ping_url` is asked after every night that came to its end and could be told of.
     """
 
     retry_minutes: int = 10
@@ -52,10 +52,11 @@ class Daemon:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where a report is posted as JSON, and the secret it is signed with."""
+    """Where a report is posted as JSON, and the secret it is signed with. `ca_file` verifies a server of your own."""
 
     url: str
     secret: Secret
+    ca_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,12 @@ def odd_reports(reports: Reports) -> Iterator[Problem]:
 
 
 def _needs_mail(reports: Reports) -> Iterator[Problem]:
+    for number, address in enumerate(reports.escalate_to):
+        if not is_address(address):
+            yield ("reports", "escalate_to", number), "must be an e-mail address."
+    for name, address in reports.people.items():
+        if not is_address(address):
+            yield ("reports", "people", name), "must be an e-mail address."
     asked: Sequence[tuple[str, object]] = (("escalate_to", reports.escalate_to), ("people", reports.people))
     for key, value in asked:
         if value and reports.mail is None:

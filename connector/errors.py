@@ -10,6 +10,7 @@
     ├── JournalError               exit 1   the journal cannot be opened, written or believed
     │   └── NoJournal              exit 1   there is none where one is expected
     ├── RunInProgress              exit 1   somebody else holds the run or the person
+    ├── StoppedEarly               exit 4   a run was asked to end, and did before it was through
     └── PlanStopped                exit 3   a plan breaks limits nobody has waived
 
 Callers catch `ConnectorError`. Library errors are translated in one place per adapter, with `from`. A refusal is
@@ -65,6 +66,12 @@ class NoJournal(JournalError):
 
 class RunInProgress(ConnectorError):
     """Somebody else holds the run, or the claim on this person."""
+
+
+class StoppedEarly(ConnectorError):
+    """A run was asked to end before it was through. What it intended by then stands open in the journal."""
+
+    exit_code = 4
 
 
 class PlanStopped(ConnectorError):

@@ -24,6 +24,7 @@ from connector.errors import (
     UnknownPerson,
 )
 from connector.model import CloseAccount, Hold, Level, Outcome, Status
+from connector.reconcile.going_live import RUNS, holds_to_read
 from connector.reconcile.journal_values import ChangeKind
 from connector.reconcile.judge import Judgement
 from connector.reconcile.membership import Action
@@ -65,6 +66,14 @@ def accepted(connector: Connector) -> Connector:
     result = connector.run(AS_OF, approved(connector))
     assert result.exit_code == 0, (result.stopped, result.open_legs)
     return connector
+
+
+def accepted_five_times(connector: Connector) -> Judgement:
+    """Let five runs be accepted in report mode; give what is judged then."""
+    approved(connector)
+    for _ in range(RUNS):
+        connector.run(AS_OF)
+    return connector.look(AS_OF)
 
 
 def lively(judgement: Judgement) -> dict[str, tuple[Any, ...]]:
@@ -177,11 +186,41 @@ def test_in_report_mode_a_plan_nobody_approved_is_refused(connector: Connector) 
 def test_going_live_and_back_is_a_named_persons_word(connector: Connector) -> None:
     in_report_mode(connector)
 
-    connector.go_live()
+    judgement = accepted_five_times(connector)
+    holds = connector.live.go(judgement, holds_to_read(judgement).digest)
     live = connector.is_live
-    connector.go_live(back=True)
+    connector.live.back()
 
     assert (live, connector.is_live) == (True, False)
+    assert holds.people > 0
+
+
+def test_before_five_accepted_runs_nobody_goes_live(connector: Connector) -> None:
+    approved(in_report_mode(connector))
+    for _ in range(RUNS - 2):
+        connector.run(AS_OF)
+    judgement = connector.look(AS_OF)
+
+    with pytest.raises(
+        NotAllowed, match=r"3 were accepted so far: 2 are missing.*nights will have done them on \d{4}-"
+    ):
+        connector.live.go(judgement, holds_to_read(judgement).digest)
+
+    assert not connector.is_live
+
+
+def test_a_list_of_holds_that_changed_is_read_again(connector: Connector) -> None:
+    judgement = accepted_five_times(in_report_mode(connector))
+    read = holds_to_read(judgement).digest
+    group = holds_to_read(judgement).groups[-1]
+    connector.release(judgement.decisions.by_key()[group.rows[0].key], group.hold, "looked at")
+
+    with pytest.raises(NotAllowed, match="another by now"):
+        connector.live.go(connector.look(AS_OF), read)
+    with pytest.raises(NotAllowed, match="Nobody said"):
+        connector.live.go(connector.look(AS_OF), "")
+
+    assert not connector.is_live
 
 
 def test_an_objection_the_plan_does_not_have_cannot_be_waived(connector: Connector) -> None:

@@ -172,7 +172,14 @@ class TestWrongValues:
             ('[policies]\ndenied = "close"', "[policies] denied must be 'apply', 'hold' or 'report'."),
             ("[apply]\nlease_seconds = 1", "[apply] lease_seconds must be between 10 and 1000000."),
             ("[apply]\nresweep_days = -1", "[apply] resweep_days must be between 0 and 36600."),
-            ("[journal]\naudit_key = {}", '[journal] audit_key needs either { env = "..." } or { file = "..." }.'),
+            ("[journal]\naudit_key = {}", '[journal] audit_key needs exactly one of { env = "..." }, { file = "..." }'),
+            ('[journal]\naudit_key = { env = "A", credential = "b" }', "[journal] audit_key needs exactly one of"),
+            ('[journal]\naudit_key = { keyring = "s" }', "[journal] audit_key needs keyring and user together"),
+            ('[journal]\naudit_key = { env = "A", user = "b" }', "[journal] audit_key needs keyring and user together"),
+            (
+                '[journal]\naudit_key = { credential = "../b" }',
+                "[journal] audit_key must give the name of a credential",
+            ),
             ('[session_stores.web]\nurl = "x"', "[session_stores.web] needs the key 'adapter'."),
             ('[directories."Head Office"]\nadapter = "ldap"', "[directories] Head Office must be a name of a-z, 0-9"),
         ],
@@ -284,7 +291,7 @@ class TestSecrets:
         path.chmod(0o664)
         for name in ("db.password", "audit.key"):
             (tmp_path / name).write_text(HUNTER)
-            (tmp_path / name).chmod(0o640)
+            (tmp_path / name).chmod(0o644)
 
         warnings = load(path).warnings
 

@@ -81,13 +81,24 @@ def test_every_command_of_make_that_a_document_names_is_there() -> None:
     assert named <= targets
 
 
-@pytest.mark.parametrize("name", ["runtime", "test"])
+@pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "requirements").glob("*.txt"))])
 def test_every_locked_package_has_its_hashes(name: str) -> None:
     lock = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     packages = re.findall(r"^[a-z0-9].*$(?:\n    --hash=.*)*", lock, re.MULTILINE)
 
     assert packages
     assert [package.split("==")[0] for package in packages if "--hash=sha256:" not in package] == []
+
+
+def test_every_lock_is_made_by_make_lock_and_names_no_place_to_fetch_from() -> None:
+    locked = {path.stem for path in (ROOT / "requirements").glob("*.in")}
+    made = set(re.findall(r"--output-file requirements/(\w+)\.txt", (ROOT / "Makefile").read_text(encoding="utf-8")))
+    texts = [(ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8") for name in sorted(locked)]
+
+    assert locked == made == {"runtime", "test", "bench", "tools", "keyring"}
+    assert [
+        found for text in texts for found in re.findall(r"^(?:--?[a-z].*|.* @ .*|.*://.*)$", text, re.MULTILINE)
+    ] == []
 
 
 def test_every_runtime_dependency_is_locked() -> None:

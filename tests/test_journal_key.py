@@ -52,8 +52,8 @@ def test_a_deleted_journal_whose_key_is_there_is_refused_with_both_ways_out(conf
         open_journal(config)
 
     assert "journal.sqlite is missing or empty" in str(refused.value)
-    assert "Put the journal back from its backup." in str(refused.value)
-    assert "connector journal start-anew --reason TEXT" in str(refused.value)
+    assert "Put it back from its backup: connector db restore FILE." in str(refused.value)
+    assert "connector db start-anew --reason TEXT" in str(refused.value)
     assert not journal_of(config).exists()
 
 
@@ -116,7 +116,7 @@ def test_the_command_line_says_so_and_begins_anew_when_asked(config: Config) -> 
     lost(config)
 
     refused = typed("--config", str(config.path), "status")
-    begun = typed("--config", str(config.path), "journal", "start-anew", "--reason", "it is lost for good")
+    begun = typed("--config", str(config.path), "db", "start-anew", "--reason", "it is lost for good")
     after = typed("--config", str(config.path), "audit", "verify")
 
     assert (refused.code, begun.code, after.code) == (1, 0, 0)

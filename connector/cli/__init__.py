@@ -4,10 +4,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from connector.cli.applying import go_live, resume, rollover, run
+from connector.cli.applying import resume, rollover, run
 from connector.cli.asking import changes, compare, explain, family, history
-from connector.cli.auditing import audit, journal
+from connector.cli.auditing import audit
 from connector.cli.closing import restore, revoke
+from connector.cli.daemon import daemon
+from connector.cli.db import db, journal
+from connector.cli.live import go_live
 from connector.cli.looking import check, memberships, status
 from connector.cli.membership import membership
 from connector.cli.people import abandon, block, keep, link, release, unblock, unlink
@@ -40,11 +43,13 @@ def cli() -> None:
 cli.add_chapter("Begin", [init, demo, check])
 cli.add_chapter("Look", [status, explain, family, memberships, changes, compare, history, report])
 cli.add_chapter("Plan and apply", [plan, backlog, show, approve, run, resume, go_live, rollover])
+cli.add_chapter("Every night", [daemon])
 cli.add_chapter("One person", [release, keep, block, unblock, revoke, restore, link, unlink, abandon])
 cli.add_chapter("At once", [terminate, authorise, certificate, authority])
 cli.add_chapter("Members of a portal", [membership])
 cli.add_chapter("Identity providers", [serve, token])
-cli.add_chapter("Keep in order", [operator, audit, journal])
+cli.add_chapter("Keep in order", [operator, audit, db])
+cli.add_command(journal)
 
 
 def main() -> None:

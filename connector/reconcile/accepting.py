@@ -54,8 +54,8 @@ class Accepting:
                 highest[name] = min(highest[name], int(count))
         return highest
 
-    def keep(self, run: Run, judgement: Judgement, *, accepted: bool, retention_days: int) -> None:
-        """Keep a run's snapshot and observe who is ready; accept it where nothing stopped the run."""
+    def keep(self, run: Run, judgement: Judgement, *, accepted: bool, retention_days: int, counts: bool = True) -> None:
+        """Keep a run's snapshot and, where the run counts, observe who is ready; accept it where nothing stopped it."""
         snapshot, decisions = judgement.snapshot, judgement.decisions
         as_of = decisions.school.as_of
         kept = baseline_of(snapshot, self.rules, self.portals, as_of, judgement.night.baseline)
@@ -65,7 +65,8 @@ class Accepting:
         ready = {
             d.identity.key: digest_of([list(d.reasons)]) for d in decisions.rows if d.status is Status.READY_TO_REVOKE
         }
-        self.journal.observe(run, as_of, ready, decisions.correlation.claims.entitled.keys())
+        if counts:
+            self.journal.observe(run, as_of, ready, decisions.correlation.claims.entitled.keys())
         if accepted:
             self.journal.accept_snapshot(number, run)
             self.reached(Boundary.SNAPSHOT_ACCEPTED)

@@ -6,7 +6,7 @@ holder that slept through its end can never write again. Claims let an urgent re
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, func, or_, select, update
@@ -68,6 +68,9 @@ _END_RUN_OF = (
     )
     .values(expires_at=bindparam("a_now"))
 )
+
+OVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""When ends what was given back: before any time, also where the clock was ahead then and has been set right since."""
 
 URGENT = "urgent:"
 """How the key of a mark begins: somebody waits for this identity, and goes ahead of every run."""
@@ -160,7 +163,7 @@ class Claims:
         if not claims:
             return
         with self._store.writing() as writing:
-            _end_ours(writing, claims, writing.now)
+            _end_ours(writing, claims, OVER)
 
     def require(self, run: Run | None, claims: Sequence[Claim]) -> None:
         """Raise RunInProgress unless run and claims are still ours, by database time. Asked just before a send."""

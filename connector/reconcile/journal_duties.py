@@ -106,6 +106,13 @@ class Duties:
             values = {"next_at": again, "problem": problem, "tries": outbox.c.tries + 1}
             writing.conn.execute(update(outbox).where(outbox.c.id == message.number).values(values))
 
+    def given_up(self, claim: Claim, message: Message, problem: str) -> None:
+        """Mark a message as never to be sent, and why; let go of what it said."""
+        with self._store.writing() as writing:
+            _stand_on(writing, claim)
+            values = {"sent_at": writing.now, "content": "", "problem": problem}
+            writing.conn.execute(update(outbox).where(outbox.c.id == message.number).values(values))
+
     def forget_messages(self, claim: Claim, before: datetime) -> int:
         """Forget what was put before a time, sent or not, but for the newest row; give how many."""
         newest: ColumnElement[Any] = select(func.max(outbox.c.id)).scalar_subquery()

@@ -6,7 +6,7 @@ overtaken can write nothing more.
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy import Row, insert, select, update
 from connector.errors import RunInProgress
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import canonical
-from connector.reconcile.journal_claims import RUN_LEASE, extend_run, require_run
+from connector.reconcile.journal_claims import OVER, RUN_LEASE, extend_run, require_run
 from connector.reconcile.journal_standing import advance
 from connector.reconcile.journal_store import Store, Writing, upsert
 from connector.reconcile.journal_values import PastRun, Run
@@ -88,13 +88,16 @@ class Runs:
                 )
             )
             leases = tables.leases
-            writing.conn.execute(update(leases).where(leases.c.name == RUN_LEASE).values(expires_at=writing.now))
+            writing.conn.execute(update(leases).where(leases.c.name == RUN_LEASE).values(expires_at=OVER))
             _note(writing, run, "run-ended", f"Run {run.run_id} ended: {result}.", {"exit_code": exit_code})
 
-    def recent(self, limit: int = 20) -> tuple[PastRun, ...]:
-        """List the newest runs, newest first."""
+    def recent(self, limit: int = 20, kinds: Sequence[str] = ()) -> tuple[PastRun, ...]:
+        """List the newest runs, newest first: of all kinds, or of these."""
+        query = select(tables.runs).order_by(tables.runs.c.id.desc()).limit(limit)
+        if kinds:
+            query = query.where(tables.runs.c.kind.in_(kinds))
         with self._store.reading() as conn:
-            rows = conn.execute(select(tables.runs).order_by(tables.runs.c.id.desc()).limit(limit)).all()
+            rows = conn.execute(query).all()
         return tuple(_past(row) for row in rows)
 
 

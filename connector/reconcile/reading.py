@@ -6,6 +6,7 @@ are planned as such. A reading that breaks off in the middle is an error for eve
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from connector.errors import TargetUnreachable
@@ -64,6 +65,11 @@ class ReadBefore:
 
 def silent(_: str) -> None:
     """Report progress to nobody."""
+
+
+def utc_now() -> datetime:
+    """Say what time it is on this host: how old a reading is, and what day it is, never what fences."""
+    return datetime.now(UTC)
 
 
 def take_snapshot(targets: Targets, progress: Progress = silent) -> Snapshot:

@@ -6,13 +6,15 @@ and what was open already.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from functools import partial
+from typing import Self
 from zoneinfo import ZoneInfo
 
-from connector.errors import PlanError
+from connector.errors import PlanError, StoppedEarly
+from connector.log import during_run
 from connector.policy import Limits, PortalRules, Rules
 from connector.reconcile.accepting import Accepting, fingerprints_of
 from connector.reconcile.apply import Applier, Pace
@@ -20,17 +22,19 @@ from connector.reconcile.boundaries import Boundary, Reached, unwatched
 from connector.reconcile.correlate import Identity
 from connector.reconcile.finalising import finalise
 from connector.reconcile.guard import guard, standing_objections
+from connector.reconcile.interrupting import UNATTENDED, Attendance, asking, at_quiet_places
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import ChangeKind, OpenChange, OpenLeg, StoredPlan
 from connector.reconcile.judge import Judgement, Past, judge
 from connector.reconcile.memory import Block
-from connector.reconcile.plan import assemble
 from connector.reconcile.plan_values import Addition, Objection, Plan, Revocation
-from connector.reconcile.reading import Progress, Targets, silent, take_snapshot
+from connector.reconcile.reading import Progress, Targets, silent, take_snapshot, utc_now
 from connector.reconcile.resume import addresses, changes_again, decide_again, read_again, reopened
 from connector.reconcile.snapshot import Snapshot
+from connector.reconcile.stages import ACCEPT, APPLY, RESUME, Stopwatch
+from connector.reconcile.stored_plans import cut, refuse_old
 
-APPLIED = "applied"
+APPLIED, REPORTED, URGENT_ONLY, STOPPED_EARLY = "applied", "reported", "urgent-only", "stopped-early"
 
 UNBELIEVED = "source-"
 """How the labels of objections begin that say a source cannot be believed."""
@@ -78,9 +82,9 @@ class RunResult:
 
 @dataclass(slots=True)
 class Running:
-    """Everything one run needs. `reports_only` keeps it from applying: report mode.
+    """Everything one run needs. `reports_only` keeps it from applying, `urgent_only` from all but urgent rows.
 
-    `owner` is whose its run is where somebody may succeed them.
+    A run that does not count confirms nobody's readiness.
     """
 
     journal: Journal
@@ -91,17 +95,32 @@ class Running:
     reports_only: bool = False
     sleep: Callable[[float], None] = time.sleep
     reached: Reached = unwatched
-    owner: str = ""
+    urgent_only: bool = False
+    counts: bool = True
+    attendance: Attendance = UNATTENDED
+    clock: Callable[[], datetime] = utc_now
+    stages: Stopwatch = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.progress = self.stages = Stopwatch(self.progress)
 
     # --- deciding ---------------------------------------------------------------------------------------------------
 
     def look(self, as_of: date, snapshot: Snapshot | None = None) -> Judgement:
         """Read everything and decide; nothing is written anywhere."""
-        taken = snapshot or take_snapshot(self.targets, self.progress)
-        self.progress("decide")
-        setup = self.setup
-        past = self.past(as_of, taken)
-        return judge(taken, setup.rules, setup.portals, setup.limits, past, as_of, datetime.now(UTC))
+        taken = snapshot or take_snapshot(self.targets, self._stage)
+        self._stage("decide")
+        setup, past = self.setup, self.past(as_of, taken)
+        return judge(taken, setup.rules, setup.portals, setup.limits, past, as_of, self.clock())
+
+    def attended(self, attendance: Attendance) -> Self:
+        """Let somebody attend what runs from here; give this."""
+        self.attendance, self.sleep = attendance, attendance.sleep
+        return self
+
+    def _stage(self, what: str) -> None:
+        self.attendance.check()
+        self.progress(what)
 
     def past(self, as_of: date, snapshot: Snapshot) -> Past:
         """Assemble what went before from the journal, as far as it bears on this snapshot."""
@@ -110,8 +129,7 @@ class Running:
         open_legs = addresses(self.journal.open_legs(), snapshot)
         changes = (c.change for c in self.journal.open_changes())
         additions = frozenset((c.target, c.person_id) for c in changes if c.kind is ChangeKind.ADD)
-        accepting = self.accepting
-        return Past(memory, accepting.baseline(), accepting.highest_counts(as_of), open_legs, additions)
+        return Past(memory, self.accepting.baseline(), self.accepting.highest_counts(as_of), open_legs, additions)
 
     @property
     def accepting(self) -> Accepting:
@@ -145,24 +163,28 @@ class Running:
         self.journal.ready()
         stored = self.journal.plan(plan_id) if plan_id else None
         if stored is not None:
-            self._refuse_old(stored)
-        snapshot = take_snapshot(self.targets, self.progress)
+            refuse_old(stored, self.setup.limits, self.clock())
+        snapshot = take_snapshot(self.targets, self._stage)
         with self.acting(kind, as_of, fingerprints_of(snapshot)) as applier:
             return self._run(applier, as_of, snapshot, stored)
 
     @contextlib.contextmanager
     def acting(self, kind: str, as_of: date, fingerprints: Mapping[str, str]) -> Iterator[Applier]:
         """Begin a run and give what acts in it. Whoever asks ends the run; an error ends it too, its legs stay open."""
-        seconds = self.setup.pace.lease_seconds
-        run = self.journal.begin_run(kind, self.operator, as_of, fingerprints, seconds, self.owner)
+        seconds, check = self.setup.pace.lease_seconds, self.attendance.check
+        run = self.journal.begin_run(kind, self.operator, as_of, fingerprints, seconds, self.attendance.owner)
         self.reached(Boundary.RUN_BEGUN)
-        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress, self.sleep, self.reached)
+        reached, sleep = at_quiet_places(check, self.reached), asking(check, self.sleep)
+        applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress, sleep, reached)
         try:
-            yield applier
+            with during_run(str(run.run_id)):
+                yield applier
         except BaseException as error:
+            early = isinstance(error, StoppedEarly)
+            result = STOPPED_EARLY if early else f"failed: {type(error).__name__}"
             # Where that fails too, the lease ends by itself: the first error is the one to show.
             with contextlib.suppress(Exception):
-                self.journal.end_run(applier.run, f"failed: {type(error).__name__}", 1)
+                self.journal.end_run(applier.run, result, StoppedEarly.exit_code if early else 1)
             raise
 
     def preview(self, as_of: date, plan_id: str = "") -> RunResult:
@@ -178,11 +200,11 @@ class Running:
             judgement, 0, "previewed", exit_code, stopped=stopped, skipped=skipped, open_legs=legs, open_changes=changes
         )
 
-    def resume(self, as_of: date) -> RunResult:
+    def resume(self, as_of: date, kind: str = "resume") -> RunResult:
         """Drive what is open to an end, each person decided again, and nothing new."""
         self.journal.ready()
         judgement = self.look(as_of)
-        with self.acting("resume", as_of, fingerprints_of(judgement.snapshot)) as applier:
+        with self.acting(kind, as_of, fingerprints_of(judgement.snapshot)) as applier:
             resumed, called_off = self._resume(applier, judgement)
             self._finalise(applier, judgement)
             over = applier.call_off(self._over(judgement, ()))
@@ -228,7 +250,7 @@ class Running:
 
         def keeping(what: str) -> None:
             applier.keep_lease()
-            self.progress(what)
+            self._stage(what)
 
         judgement = self.look(as_of, take_snapshot(self.targets, keeping))
         applier.keep_lease()
@@ -236,6 +258,7 @@ class Running:
 
     def _resume(self, applier: Applier, judgement: Judgement) -> tuple[int, tuple[tuple[OpenLeg, str], ...]]:
         """Drive what is open from earlier, each person decided again first."""
+        self.stages.enter(RESUME)
         believed = self._believed(judgement)
         resumption = decide_again(self.journal.open_legs(), judgement.decisions, believed=believed)
         applier.known_blocks = frozenset(judgement.decisions.school.blocked)
@@ -278,12 +301,13 @@ class Running:
 
     def _apply(self, applier: Applier, judgement: Judgement, stored: StoredPlan | None) -> RunResult:
         """Apply the plan, or of a stopped one only what goes all the same; in report mode nothing."""
+        self.stages.enter(APPLY)
         plan, number = judgement.plan, applier.run.run_id
         stopped = standing_objections(plan, self._waivers(plan, stored))
         if self.reports_only:
-            return RunResult(judgement, number, "reported", _exit_code(stopped, plan.pending), stopped=stopped)
+            return RunResult(judgement, number, REPORTED, _exit_code(stopped, plan.pending), stopped=stopped)
         rows = tuple(r for r in self._going(plan, stopped) if r.applies)
-        additions = () if stopped else plan.additions
+        additions = () if stopped or self.urgent_only else plan.additions
         applier.known_blocks = frozenset(judgement.decisions.school.blocked)
         over = self._over(judgement, rows)
         again = partial(decide_again, decisions=judgement.decisions, believed=self._believed(judgement))
@@ -291,12 +315,13 @@ class Running:
         applier.add(additions)
         rows = tuple(r for r in rows if r.key not in applier.not_intended)
         additions = tuple(a for a in additions if a.person_id not in applier.not_intended)
-        result = "stopped" if stopped else APPLIED
-        return RunResult(judgement, number, result, _exit_code(stopped, 0), rows, additions, stopped, called_off=over)
+        result = "stopped" if stopped else URGENT_ONLY if self.urgent_only else APPLIED
+        code = _exit_code(stopped, plan.pending - len(rows) if self.urgent_only else 0)
+        return RunResult(judgement, number, result, code, rows, additions, stopped, called_off=over)
 
     def _going(self, plan: Plan, stopped: tuple[Objection, ...]) -> tuple[Revocation, ...]:
-        """Give the rows that go: of a stopped plan the urgent ones, and those whose first half is closed already."""
-        if not stopped:
+        """Give the rows that go: all, or of a stopped plan the urgent ones, and those that are half closed already."""
+        if not stopped and not self.urgent_only:
             return plan.revocations
         if any(o.stops_urgent for o in stopped):
             return ()
@@ -308,16 +333,18 @@ class Running:
 
     def _finish(self, applier: Applier, result: RunResult, stored: StoredPlan | None, *, accepted: bool) -> RunResult:
         """Keep and perhaps accept the snapshot, learn links, observe, end the run."""
+        self.stages.enter(ACCEPT)
         judgement = result.judgement
         legs, changes = self.journal.open_legs(), self.journal.open_changes()
         exit_code = result.exit_code
-        if (legs or changes or applier.busy) and result.result != "reported":
+        if (legs or changes or applier.busy) and result.result != REPORTED:
             exit_code = 4
         applier.keep_lease()
         self.reached(Boundary.BEFORE_SNAPSHOT)
         if not any(o.label.startswith(UNBELIEVED) for o in result.stopped):
             # What cannot be believed is neither remembered nor counted.
-            self.accepting.keep(applier.run, judgement, accepted=accepted, retention_days=self.setup.retention_days)
+            days = self.setup.retention_days
+            self.accepting.keep(applier.run, judgement, accepted=accepted, retention_days=days, counts=self.counts)
         if result.result == APPLIED:
             for plan_id in {judgement.plan.plan_id, stored.plan.plan_id if stored else judgement.plan.plan_id}:
                 self.journal.mark_plan(plan_id, APPLIED, self.operator)
@@ -330,6 +357,7 @@ class Running:
         self, applier: Applier, result: str, exit_code: int, counts: Mapping[str, int] | None = None, plan_id: str = ""
     ) -> None:
         self.reached(Boundary.BEFORE_RUN_ENDED)
+        counts = {**(counts or {}), **self.stages.counts()}
         self.journal.end_run(applier.run, result, exit_code, counts, plan_id)
         self.reached(Boundary.RUN_ENDED)
 
@@ -354,24 +382,8 @@ class Running:
                 f"Plan {stored.plan.plan_id} has gone stale: none of its rows is as it was. Nothing was written.",
                 "Make a new one: connector plan",
             )
-        cut = _cut(judgement.plan, same, added)
-        return replace(judgement, plan=guard(cut, judgement.decisions, judgement.night)), tuple(skipped)
-
-    def _refuse_old(self, stored: StoredPlan) -> None:
-        if stored.state == APPLIED:
-            raise PlanError(f"Plan {stored.plan.plan_id} was applied already.", "Make a new one: connector plan")
-        hours = (datetime.now(UTC) - stored.created_at).total_seconds() / 3600
-        if hours > self.setup.limits.plan_max_age_hours:
-            raise PlanError(
-                f"Plan {stored.plan.plan_id} is {hours:.0f} hours old; [limits] plan_max_age_hours is "
-                f"{self.setup.limits.plan_max_age_hours}. Nothing was written.",
-                "Make a new one: connector plan. The same facts give the same plan, and its approval still fits.",
-            )
-
-
-def _cut(plan: Plan, keys: Iterable[str], added: tuple[Addition, ...]) -> Plan:
-    rows = {r.key: r for r in plan.revocations}
-    return assemble(tuple(rows[key] for key in keys), added, plan.as_of, plan.unread, plan.warnings)
+        part = cut(judgement.plan, same, added)
+        return replace(judgement, plan=guard(part, judgement.decisions, judgement.night)), tuple(skipped)
 
 
 def _exit_code(stopped: tuple[Objection, ...], pending: int) -> int:

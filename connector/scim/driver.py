@@ -198,6 +198,8 @@ class Driver:
         if closings:
             whats, opening = {_closing(row): row.person_id for row in closings}, self._underway_with(_OPENING)
             self._start(pool, whats, lambda c, s: self._close(c, s, closings, opening))
+        if self._connector.live.was_put_back:
+            return  # what was wanted before the backup lets nobody in until somebody has looked
         with self._connector.journal.store.reading() as conn:
             pending = conn.execute(_PENDING).all()
         # Nobody is opened while they are being closed: what is asked for last is done last.

@@ -26,8 +26,9 @@ OLD_KEY = "the-key-before-this-one-5e4d"
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    (tmp_path / "django.key").write_text(DJANGO_KEY)
-    (tmp_path / "old.key").write_text(OLD_KEY)
+    for name, key in (("django.key", DJANGO_KEY), ("old.key", OLD_KEY)):
+        (tmp_path / name).write_text(key)
+        (tmp_path / name).chmod(0o600)
     return Site(tmp_path, tmp_path, ZoneInfo("Australia/Adelaide"))
 
 

@@ -24,6 +24,8 @@ def commands() -> Iterator[tuple[str, str]]:
 def verb_of(words: list[str]) -> click.Command:
     """Give the verb that words name, after options that come before it."""
     names = [word for word in words if re.fullmatch(r"[a-z-]+", word) and not word.startswith("-")]
+    if not names:  # `connector --version`
+        return cli
     verb: click.Command = cli.commands[names[0]]
     if isinstance(verb, click.Group) and len(names) > 1:
         return verb.commands[names[1]]

@@ -125,6 +125,7 @@ class Story:
         value = f"{MARK}{kind}"
         self.values.add(value)
         (self.school.folder / name).write_text(value + "\n", encoding="ascii")
+        (self.school.folder / name).chmod(0o600)
 
 
 @pytest.fixture

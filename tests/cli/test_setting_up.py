@@ -7,7 +7,7 @@ from pathlib import Path
 import pyotp
 import pytest
 
-from tests.cli.builders import PASSWORD, SAMPLE, School, typed
+from tests.cli.builders import AS_OF, PASSWORD, SAMPLE, School, typed
 
 CHOSEN = (
     "--school-name", "Harbour College", "--school-timezone", "Pacific/Auckland", "--admin-system", "csv",
@@ -39,6 +39,46 @@ def test_init_never_overwrites_a_config(tmp_path: Path) -> None:
     assert answer.code == 1
     assert "is there already" in answer.err
     assert path.read_text(encoding="utf-8") == "mine\n"
+
+
+def test_init_with_the_sample_leads_to_a_first_report_without_a_server(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+
+    written = typed("--config", str(path), "init", "--with-sample", "--school-name", "Trial")
+
+    run = typed("--config", str(path), "--as-of", AS_OF, "run")
+    report = typed("--config", str(path), "report")
+    assert (written.code, run.code, report.code) == (0, 3, 0), (written, run, report)
+    assert "add --as-of 2026-11-21" in written.out
+    assert report.lines[0] == "23 need you, 0 closed, 0 open (Trial)"
+
+
+def test_the_sample_is_refused_beside_answers_it_does_not_fit(tmp_path: Path) -> None:
+    answer = typed("--config", str(tmp_path / "config.toml"), "init", "--with-sample", "--directory", "ad")
+
+    assert answer.code == 1
+    assert "The sample school has directory = 'ldif'." in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_makes_the_folder_of_exports_with_the_columns_that_are_read(tmp_path: Path) -> None:
+    answer = typed("--config", str(tmp_path / "config.toml"), "init", *CHOSEN)
+
+    people = (tmp_path / "exports" / "people.csv").read_text(encoding="utf-8")
+    assert people == "person_id,code,given_name,family_name,email,mobile,status,previous_codes\n"
+    assert "Put your admin system's exports into exports" in answer.out
+
+
+def test_init_touches_no_export_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "portal").mkdir()
+    (tmp_path / "portal" / "accounts.csv").write_text("mine\n", encoding="utf-8")
+
+    typed("--config", str(tmp_path / "config.toml"), "init", *CHOSEN)
+    typed("--config", str(tmp_path / "other.toml"), "init", "--with-sample")
+
+    assert list((tmp_path / "exports").iterdir()) == []
+    assert (tmp_path / "portal" / "accounts.csv").read_text(encoding="utf-8") == "mine\n"
 
 
 def test_init_asks_at_a_terminal_for_what_was_not_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

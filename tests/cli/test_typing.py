@@ -14,7 +14,7 @@ from tests.cli.builders import AS_OF, School, typed
 NAMED = (
     "init check status memberships changes plan show approve release keep block unblock link unlink run revoke restore "
     "resume abandon go-live rollover backlog compare explain family history report operator demo membership audit "
-    "journal terminate authorise certificate authority serve token"
+    "daemon db terminate authorise certificate authority serve token"
 )
 NAMED_BELOW = {
     "rollover": "complete",
@@ -22,7 +22,7 @@ NAMED_BELOW = {
     "membership": "refresh add enable disable remove disable-mismatched remove-mismatched remove-disabled",
     "audit": "verify export seal",
     "report": "audit",
-    "journal": "migrate start-anew",
+    "db": "status backup restore migrate start-anew move prune",
     "authority": "code print-codes acknowledge refuse",
     "token": "create list rotate revoke limit",
 }
@@ -37,7 +37,7 @@ def verbs() -> Iterator[tuple[tuple[str, ...], click.Command]]:
 
 
 def test_every_verb_of_the_design_is_there() -> None:
-    assert set(cli.commands) == set(NAMED.split())
+    assert {name for name, verb in cli.commands.items() if not verb.hidden} == set(NAMED.split())
     for name, below in NAMED_BELOW.items():
         group = cli.commands[name]
         assert isinstance(group, click.Group)

@@ -27,6 +27,7 @@ def site(folder: Path) -> Site:
 def password_file(folder: Path, password: str) -> Secret:
     """Put a password where a Secret finds it."""
     (folder / "password").write_text(f"{password}\n")
+    (folder / "password").chmod(0o600)
     return Secret(file="password")
 
 

@@ -123,6 +123,7 @@ def spring_bench(request: pytest.FixtureRequest, site: Site, write: SpringWrite)
 
 def django_bench(request: pytest.FixtureRequest, url: str, offline_url: str, site: Site) -> Bench:
     site.path("django.key").write_text(DJANGO_KEY)
+    site.path("django.key").chmod(0o600)
     table = DjangoTable(engine_of(request, url))
 
     def store(user_key: SessionKey = SessionKey.USERNAME, url: str = url) -> DjangoSessionStore:

@@ -63,6 +63,7 @@ def flask_portal(redis_database: RedisDatabase, site: Site, doors: Path) -> Iter
 @pytest.fixture
 def django_portal(site: Site, doors: Path) -> Iterator[Portal]:
     site.path("django.key").write_text(DJANGO_KEY)
+    site.path("django.key").chmod(0o600)
     file = site.path("portal.sqlite")
     settings = DjangoSettings("sqlite:///portal.sqlite", Secret(file="django.key"), portal="engage")
     with portal("storm_django.py", site.path("django.log"), str(file), DJANGO_KEY, str(doors)) as storm:

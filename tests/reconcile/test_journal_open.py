@@ -80,7 +80,7 @@ def test_an_older_journal_is_migrated_only_when_asked(
     open_journal()
     monkeypatch.setattr("connector.reconcile.journal_tables.HEAD", "9999")
 
-    with pytest.raises(JournalError, match=r"older version.*connector journal migrate"):
+    with pytest.raises(JournalError, match=r"older version.*connector db migrate"):
         Journal.open(journal_url, audit_key=KEY)
 
 

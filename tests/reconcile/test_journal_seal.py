@@ -287,7 +287,7 @@ def older(journal_url: str) -> str:
 
 
 def test_an_older_journal_is_not_opened_unasked(older: str) -> None:
-    with pytest.raises(JournalError, match="connector journal migrate"):
+    with pytest.raises(JournalError, match="connector db migrate"):
         Journal.open(older, audit_key=KEY)
 
 

@@ -1,0 +1,141 @@
+"""Whether the daemon lives, and whether it is ready: what a service manager, a container or a monitor asks.
+
+An answer says what is wrong and never about whom. It writes nothing, and what cannot be looked at is not well.
+"""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from connector.config import Config, load
+from connector.daemon.calendar import Schedule
+from connector.daemon.duties import NIGHT, TRIED, remembered
+from connector.daemon.loop import State
+from connector.daemon.succession import KEY, STUCK_SECONDS
+from connector.errors import ConnectorError
+from connector.reconcile.journal import Journal
+from connector.reconcile.journal_gauges import Standing, standing
+from connector.registry import validate
+
+RESTS_SECONDS = 300.0
+"""How long a daemon that runs nothing may come no further: its loop comes round every few seconds."""
+
+NIGHT_LATE = timedelta(hours=2)
+"""How long after its time a night may still be under way: 26 hours after the one before."""
+
+_LEAST_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered: whether all is well, and each thing that was looked at, in words."""
+
+    ok: bool
+    said: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Reading:
+    """The journal as scrapes and probes read it: opened when it is first asked for, by connections of its own."""
+
+    open: Callable[[], Journal]
+    _journal: Journal | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def journal(self) -> Journal:
+        """Give it. Raises ConnectorError where it cannot be opened, and tries again when it is asked again."""
+        with self._lock:
+            if self._journal is None:
+                self._journal = self.open()
+            return self._journal
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        with self._lock:
+            journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.disconnect()
+
+
+def living(state: State, still_seconds: float) -> Answer:
+    """Say whether the daemon lives: its main thread came further lately. A run may take its time."""
+    most = STUCK_SECONDS if state.doing else RESTS_SECONDS
+    doing = f"runs: {state.doing.partition(' ')[0]}" if state.doing else "waits"
+    said = {"daemon": doing, "seconds_since_it_came_further": f"{still_seconds:.0f}"}
+    return Answer(still_seconds <= most, said)
+
+
+@dataclass(slots=True)
+class Readiness:
+    """Whether everything is there that a night needs, and the last one came."""
+
+    config: Config
+    reading: Reading
+    state: Callable[[], State]
+    clock: Callable[[], datetime]
+    _read_config: tuple[tuple[int, int], str] | None = None
+
+    def answer(self) -> Answer:
+        """Look at everything; each problem in words."""
+        problems = {"config": self._config()}
+        said = {"config": problems["config"] or "is understood"}
+        try:
+            known = standing(self.reading.journal().store, KEY)
+        except ConnectorError as error:
+            problems["journal"] = said["journal"] = error.message
+        else:
+            problems |= {"journal": self._journal(known), "night": self._night(known)}
+            problems["claim"] = "" if known.claimed else "no daemon holds the claim"
+            said["journal"] = problems["journal"] or "is read and can be written"
+            said["claim"] = problems["claim"] or ("held by this daemon" if self.state().works else "standing by")
+            said["night"] = problems["night"] or "came when it should"
+        return Answer(not any(problems.values()), said)
+
+    def _config(self) -> str:
+        """Say what is wrong with the config as it lies there now: the next start reads that one."""
+        try:
+            stat = self.config.path.stat()
+        except OSError:
+            return "cannot be read"
+        stamp = stat.st_mtime_ns, stat.st_size
+        if self._read_config is None or self._read_config[0] != stamp:
+            self._read_config = stamp, _understood(self.config.path)
+        return self._read_config[1]
+
+    @staticmethod
+    def _journal(known: Standing) -> str:
+        if known.read_only:
+            return "the database takes no writes"
+        return _unwritable(known.file) if known.file else ""
+
+    def _night(self, known: Standing) -> str:
+        values = {name: value for name, (_, value) in known.duties.items() if name in (NIGHT, TRIED)}
+        nights = remembered(values).nights or ()
+        asked = Schedule(self.config.nightly.at, self.config.site.zone).begun(self.clock() - NIGHT_LATE)
+        if any(day >= asked for day in nights):
+            return ""
+        return f"none came to its end for {asked.isoformat()}" if nights or TRIED in values else ""
+
+
+def _understood(path: Path) -> str:
+    try:
+        validate(load(path))
+    except ConnectorError as error:
+        del error  # its words may quote what somebody wrote: this answer goes to whoever asks
+        return "the file as it is now cannot be used: connector check"
+    return ""
+
+
+def _unwritable(path: Path) -> str:
+    """Say why the file of a journal could not be written, without writing to it."""
+    if not path.is_file():
+        return "the journal's file is gone"
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return "the journal's file or its folder may not be written"
+    if shutil.disk_usage(path.parent).free < _LEAST_BYTES:
+        return "the disk is full"
+    return ""
