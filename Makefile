@@ -2,6 +2,7 @@
 # make test   everything the suite needs, then the whole suite
 # make lint   the same without the tests: ruff, mypy, import-linter
 # make simulate N=20000  histories of a simulated school with crashes and faults; every promise is checked after each
+# make simulate-year SEED=1 YEARS=20  years of a simulated school, night by night by the real daemon, a minute each
 # make kill-daemon FOR=600  the daemon killed at random moments, for so many seconds
 # make bench  the figures of docs/performance.md
 # make bench-batches  the same for thousands closed together, on slapd and Samba
@@ -25,7 +26,7 @@ INSTALL_PROJECT := $(BIN)/python -m pip install --quiet --disable-pip-version-ch
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --generate-hashes \
 	--strip-extras --allow-unsafe --no-emit-options
 
-.PHONY: help demo test lint kill-daemon bench bench-batches bench-sessions bench-scim simulate wheel sbom audit lock clean servers
+.PHONY: help demo test lint kill-daemon bench bench-batches bench-sessions bench-scim simulate simulate-year wheel sbom audit lock clean servers
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -53,6 +54,11 @@ bench: $(VENV)/.runtime
 N ?= 5000
 simulate: $(VENV)/.test
 	@$(BIN)/python -m tools.simulate --histories $(N)
+
+SEED ?= 1
+YEARS ?= 1
+simulate-year: $(VENV)/.test
+	@$(BIN)/python -m tools.simulate_year --seed $(SEED) --years $(YEARS)
 
 FOR ?= 600
 SEED ?=
