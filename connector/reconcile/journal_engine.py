@@ -110,10 +110,11 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _postgresql(url: URL, password: str, silence_seconds: int) -> Engine:
     url = _verified(url).set(drivername="postgresql+psycopg", password=password or None)
-    # An applier that hangs inside a transaction must not hold the single-writer lock for ever.
+    # An applier that hangs inside a transaction must not hold the single-writer lock for ever. Whoever got the lock
+    # must see what was written before it: with a higher isolation it would see what was there when it began to wait.
     options = (
         f"-c lock_timeout={WAIT_SECONDS}s -c idle_in_transaction_session_timeout=60s -c synchronous_commit=on "
-        "-c timezone=UTC"
+        "-c timezone=UTC -c default_transaction_isolation=read\\ committed"
     )
     arguments = {"options": options, **connect_arguments(silence_seconds)}
     engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=arguments)

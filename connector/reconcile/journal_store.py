@@ -6,20 +6,20 @@ the database's, read after the lock is held; the host's clock is never asked.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Insert, RootTransaction, Row, Table, func, insert, select
+from sqlalchemy import Connection, Engine, Insert, Row, Table, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from connector.errors import JournalError
 from connector.reconcile import journal_audit
 from connector.reconcile import journal_tables as tables
-from connector.reconcile.journal_at_once import together
+from connector.reconcile.journal_at_once import collect, commit, forget
 from connector.reconcile.journal_bulk import execute_many, execute_once
 from connector.reconcile.journal_engine import database_name
 
@@ -53,8 +53,6 @@ class Writing:
     now: datetime
     notes: list[journal_audit.Note] = field(default_factory=list)
     foreseen: dict[tuple[str, str], Any] = field(default_factory=dict)
-    _end: ExitStack = field(default_factory=ExitStack)
-    _ends: bool = False
 
     def note(
         self,
@@ -73,11 +71,10 @@ class Writing:
     def to_the_end(self) -> None:
         """Promise to read nothing any more: what is written from now on reaches PostgreSQL with the commit.
 
-        Where it cannot be written, only the commit says so.
+        Where it cannot be written, only the commit says so. It is written by `execute_once`, `insert_many` and what is
+        prepared; anything else would reach PostgreSQL before it.
         """
-        if not self._ends:
-            self._ends = True
-            self._end.enter_context(together(self.conn))
+        collect(self.conn)
 
     def next_id(self, table: Table) -> int:
         """Give the first free id. Safe because there is one writer at a time and rows with ids are never deleted."""
@@ -98,9 +95,9 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Writing]:
         """Open one write transaction; its audit records are chained and written just before it commits."""
-        with self.translated("written"), self._writer.connect() as conn, _committed(conn.begin()) as end:
+        with self.translated("written"), self._writer.connect() as conn, _committed(conn):
             head, now = (None, self.clock(conn)) if self._on_sqlite else self._locked(conn)
-            writing = Writing(conn, now, _end=end)
+            writing = Writing(conn, now)
             yield writing
             if writing.notes:
                 # On SQLite the transaction began with the lock: the head is read where there is something to chain.
@@ -112,9 +109,10 @@ class Store:
         """Take PostgreSQL's lock of the one writer; give the head of the audit trail, and the time then."""
         if self.clock is not database_time:
             return conn.execute(_HEAD).one(), self.clock(conn)
-        with together(conn):  # with BEGIN
-            told = execute_once(conn, _HEAD_AND_TIME, {})
-        *head, now = told.fetchone()
+        found = execute_once(conn, _HEAD_AND_TIME, {}).fetchall()
+        if len(found) != 1:
+            raise self._refusal("written", f"its audit trail has {len(found)} heads, not one")
+        *head, now = found[0]
         return journal_audit.Head(*head), now.astimezone(UTC)
 
     @contextmanager
@@ -141,17 +139,18 @@ class Store:
 
 
 @contextmanager
-def _committed(transaction: RootTransaction) -> Iterator[ExitStack]:
-    """Commit at the end, and then end what was entered; before anything is undone that is ended first."""
-    with ExitStack() as end:
-        try:
-            yield end
-            transaction.commit()
-        except BaseException:
-            with suppress(SQLAlchemyError):  # only what follows from the first
-                end.close()
+def _committed(conn: Connection) -> Iterator[None]:
+    """Commit at the end; where that fails, or anything before it, undo all."""
+    transaction = conn.begin()
+    try:
+        yield
+        commit(conn)
+        transaction.commit()
+    except BaseException:
+        with suppress(SQLAlchemyError):  # only what follows from the first: a lost connection leaves the pool
+            forget(conn)
             transaction.rollback()
-            raise
+        raise
 
 
 def database_time(conn: Connection) -> datetime:

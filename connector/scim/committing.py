@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Table, bindparam, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from connector.errors import JournalError
 from connector.reconcile.journal_at_once import given, given_rows
@@ -249,7 +249,7 @@ class Committer:
             except _ActFailed:
                 self._do(batch, alone=True)
             except JournalError as error:
-                if len(batch) == 1 or not _collided(error):
+                if len(batch) == 1 or not _refused(error):
                     raise
                 self._do(batch, alone=True)
         except BaseException as error:
@@ -299,6 +299,10 @@ def _do_together(batch: Sequence[_Asked[Any]], shared: Turn) -> None:
         raise _ActFailed from error
 
 
-def _collided(error: JournalError) -> bool:
-    """Say whether a transaction is undone because two rows, both new or one of them there, do not go together."""
-    return isinstance(error.__cause__, IntegrityError)
+def _refused(error: JournalError) -> bool:
+    """Say whether a transaction is undone because of a row: it does not go with another, or cannot be stored at all."""
+    cause = error.__cause__
+    if isinstance(cause, IntegrityError | DataError | UnicodeError):
+        return True
+    # SQLSTATE 54, a limit of the program: for the driver that is trouble of the server's, as a lost connection is.
+    return isinstance(cause, DBAPIError) and str(getattr(cause.orig, "sqlstate", "")).startswith("54")

@@ -21,6 +21,7 @@ from connector.scim.patch import patched_group
 from connector.scim.resources import replaced_group, validated_group
 from connector.scim.room import GROUPS, Saved
 from connector.scim.seam import Rules
+from connector.scim.search_document import refuse_long_keys
 
 MOST_WAITS = 50
 """For how many members an answer waits; for more it is sent at once, and each User tells its own state."""
@@ -35,6 +36,7 @@ class Groups:
     def create(self, client: Client, sent: object) -> Act[Saved]:
         """POST (RFC 7644 3.3)."""
         body = validated_group(sent, strict=client.strict)
+        refuse_long_keys(body.document)
 
         def act(turn: Turn) -> Saved:
             name = body.document["displayName"]
@@ -101,6 +103,7 @@ class Groups:
         after: dict[str, Any],
         changes: MemberChanges,
     ) -> Saved:
+        refuse_long_keys(after, before)
         _refuse_rename(turn, row, after["displayName"])
         members = self._members(turn, client, row)
         came, went = _moved(members, changes)

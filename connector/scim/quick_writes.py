@@ -31,6 +31,7 @@ _PLAIN_TYPES: Final = frozenset(
 )
 # What changes the answer, or how the body comes.
 _UNUSUAL: Final = ("HTTP_PREFER", "HTTP_TRANSFER_ENCODING", "HTTP_CONTENT_ENCODING")
+_MOST_DIGITS: Final = 20  # Python makes no number of thousands of them
 _STATUS: Final = {200: "200 OK", 201: "201 CREATED"}
 
 
@@ -50,6 +51,7 @@ class Writes:
             and "HTTP_HOST" in environ
             and environ.get("CONTENT_TYPE", "").lower() in _PLAIN_TYPES
             and length.isdecimal()
+            and len(length) < _MOST_DIGITS
             and int(length) <= self.endpoint.room.settings.max_body_bytes
             and not any(name in environ for name in _UNUSUAL)
         )

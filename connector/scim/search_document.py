@@ -16,12 +16,16 @@ from unicodedata import normalize
 
 from connector.reconcile.text import fold, fold_id
 from connector.scim.attributes import RESOURCE_TYPES, Attribute
+from connector.scim.errors import invalid_value
 from connector.scim.models import ENTERPRISE_SCHEMA
 
 # RFC 7643 2.3.5: an xsd:dateTime. One without a zone names no moment.
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 _MICRO_DIGITS = 6
 _LONG_MOMENT = 40
+
+# PostgreSQL's indexes take 2,704 bytes of a row, and a character is at most four of them.
+_LONGEST_KEY: Final = 500
 
 LINKED: Final = "members"
 """The attribute that is told by the table of members alone, never by a document."""
@@ -65,6 +69,25 @@ def email_keys(document: Mapping[str, Any]) -> frozenset[str]:
     """Give what stands in `scim_emails` for a User: one key per address."""
     values = (email.get("value") for email in document.get("emails") or () if isinstance(email, Mapping))
     return frozenset(index_key(value) for value in values if isinstance(value, str))
+
+
+def refuse_long_keys(document: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> None:
+    """Refuse what is new in a document and no index takes. Raises ScimError 400.
+
+    What stood there before is left: it keeps nobody from closing.
+    """
+    for name, text in _looked_up(document) - _looked_up(before or {}):
+        if len(index_key(text)) > _LONGEST_KEY:
+            raise invalid_value(f"{name} is too long to be looked up by: at most {_LONGEST_KEY} characters are taken.")
+
+
+def _looked_up(document: Mapping[str, Any]) -> set[tuple[str, str]]:
+    name = "userName" if "userName" in document else "displayName"
+    number = (document.get(ENTERPRISE_SCHEMA) or {}).get("employeeNumber")
+    mails = (mail.get("value") for mail in document.get("emails") or () if isinstance(mail, Mapping))
+    found = [(name, document.get(name)), ("externalId", document.get("externalId")), ("employeeNumber", number)]
+    found += (("An e-mail address", mail) for mail in mails)
+    return {(what, text) for what, text in found if isinstance(text, str)}
 
 
 def comparison_key(text: str, *, case_exact: bool) -> str:

@@ -22,6 +22,7 @@ from connector.scim.patch import patched_user
 from connector.scim.resources import CONNECTOR_SCHEMA, replaced_user, validated_user, with_kept
 from connector.scim.room import USERS, Saved
 from connector.scim.seam import Adopted, Rules, Ruling
+from connector.scim.search_document import refuse_long_keys
 from connector.scim.user_store import Document, Owner
 
 _LONGEST_NOTE = 200
@@ -37,6 +38,7 @@ class Users:
     def create(self, client: Client, sent: object) -> Act[Saved]:
         """POST (RFC 7644 3.3)."""
         document = validated_user(sent, strict=client.strict)
+        refuse_long_keys(document)
 
         def act(turn: Turn) -> Saved:
             ruling = self.rules.create(turn.unflushed, client, document)  # a name or person twice is refused in the end
@@ -105,6 +107,7 @@ class Users:
         ruling = self.rules.update(turn.unflushed, client, row, after)  # it reads no User but this one
         if after == before and _stands(ruling, row):
             return _saved(row.id, row.version, row.document, ruling)
+        refuse_long_keys(after, before)
         after["active"] = ruling.active
         owner = Owner(row.client or client.name, ruling)
         text = user_store.change(turn, row, before, after, owner)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from connector.reconcile.journal import Journal
+from connector.reconcile.journal_engine import open_engine
+from connector.reconcile.journal_store import Store
 from tests.reconcile import new_journal
 from tests.reconcile.journal_builders import KEY
 from tests.servers.postgres import PostgresServer
@@ -42,3 +44,11 @@ def open_journal(journal_url: str) -> Iterator[OpenJournal]:
 def journal(open_journal: OpenJournal) -> Journal:
     """Give a new journal."""
     return open_journal()
+
+
+@pytest.fixture
+def impatient(postgres: PostgresServer) -> Iterator[Store]:
+    """Give a journal in PostgreSQL that gives a silent server up after a second."""
+    engine = open_engine(new_journal.emptied(postgres), "", create=False, silence_seconds=1)
+    yield Store(engine, KEY)
+    engine.dispose()

@@ -3,8 +3,9 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
 from threading import Thread
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, text
@@ -12,24 +13,15 @@ from sqlalchemy.exc import IntegrityError
 
 from connector.errors import JournalError
 from connector.reconcile.journal import Journal
+from connector.reconcile.journal_at_once import given_rows
 from connector.reconcile.journal_audit import newest
-from connector.reconcile.journal_bulk import execute_once
-from connector.reconcile.journal_engine import open_engine
-from connector.reconcile.journal_scim_tables import scim_counts
+from connector.reconcile.journal_bulk import execute_once, insert_many
+from connector.reconcile.journal_scim_tables import scim_counts, scim_groups
 from connector.reconcile.journal_store import Store
-from tests.reconcile import new_journal
-from tests.reconcile.journal_builders import KEY
-from tests.servers.postgres import PostgresServer
 
 _COUNT = insert(scim_counts)
-
-
-@pytest.fixture
-def impatient(postgres: PostgresServer) -> Iterator[Store]:
-    """Give a journal in PostgreSQL that gives a silent server up after a second."""
-    engine = open_engine(new_journal.emptied(postgres), "", create=False, silence_seconds=1)
-    yield Store(engine, KEY)
-    engine.dispose()
+_GROUP, _GIVEN = insert(scim_groups), given_rows(scim_groups)
+_GROUPS_AT_ONCE = insert(scim_groups).from_select([one.name for one in _GIVEN.c], select(_GIVEN))
 
 
 def record(store: Store, said: str) -> None:
@@ -103,3 +95,55 @@ def test_the_time_of_a_transaction_is_read_when_the_lock_is_held(impatient: Stor
     waiting.join(10)
 
     assert (moments[0] - first.now).total_seconds() >= 0.4
+
+
+# --- rows as one parameter ------------------------------------------------------------------------------------------
+
+_TEXTS = [
+    "", "null", "NULL", "true", "[1]", "{a}", "\\", "\\u0000", "\\x41", "'\"", "$1 %s {}", " both ends ",
+    "\x01\x1f\x7f\x80\ufeff\uffff\U0010ffff", "e\u0301\u00e9", "\r\n\t\b\f/", "x" * 1_000_000, "\U0001f600" * 200_000,
+]  # fmt: skip
+_ZONES = [UTC, *(timezone(timedelta(seconds=seconds)) for seconds in (20_700, -34_200, 1_172))]
+_MOMENTS = [
+    *(datetime(2026, 3, 29, 2, 30, 0, 1, tzinfo=zone) for zone in _ZONES),
+    datetime(1, 1, 1, tzinfo=UTC),
+    datetime(1890, 1, 1, 0, 0, 0, 999_999, tzinfo=_ZONES[-1]),
+    datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+]
+
+
+def rows() -> list[dict[str, Any]]:
+    """Give a row for each text and each moment."""
+    plain = {"portal": "", "client": "c", "display_name": "x", "display_key": "x", "external_id": None, "version": 1}
+    texts_ = [
+        {"display_name": said, "document": said, "search": {"s": said, "n": None, "b": [True, False], "i": 2**60}}
+        for said in _TEXTS
+    ]
+    moments: list[dict[str, Any]] = [{"document": "", "search": {}, "created_at": at} for at in _MOMENTS]
+    return [
+        {**plain, "created_at": _MOMENTS[0], "modified_at": _MOMENTS[0], **one, "id": f"g{place}", "position": place}
+        for place, one in enumerate([*texts_, *moments])
+    ]
+
+
+def test_every_value_of_a_row_is_stored_as_it_is(impatient: Store) -> None:
+    sent = rows()
+    with impatient.writing() as writing:
+        writing.to_the_end()
+        insert_many(writing.conn, _GROUP, _GROUPS_AT_ONCE, sent)
+
+    with impatient.reading() as conn:
+        found = {row.id: row._asdict() for row in conn.execute(select(scim_groups))}
+    assert [found[row["id"]] == row for row in sent] == [True] * len(sent)
+
+
+@pytest.mark.parametrize("said", ["a\0b", "\ud800", "\ud83d\ude00"], ids=["NUL", "a half", "two halves"])
+@pytest.mark.parametrize("column", ["display_name", "search"])
+def test_no_row_is_stored_with_a_text_that_is_none(impatient: Store, column: str, said: str) -> None:
+    row = {**rows()[0], column: said if column == "display_name" else {"s": said}}
+
+    with pytest.raises(JournalError), impatient.writing() as writing:
+        insert_many(writing.conn, _GROUP, _GROUPS_AT_ONCE, [row])
+
+    with impatient.reading() as conn:
+        assert conn.execute(select(scim_groups)).all() == []

@@ -60,6 +60,17 @@ def users() -> Users:
     return Users(EverybodyIsTheProviders())
 
 
+def test_one_that_cannot_be_stored_takes_nobody_with_it(entra: Provider, users: Users) -> None:
+    acts = [users.create(CLIENT, user(name, nickName=nick)) for name, nick in (("ada", ""), ("eve", "\0"), ("bob", ""))]
+    batch = [_Asked(act) for act in acts]
+
+    Committer(entra.store)._commit(batch)
+
+    refused = [asked.error is not None for asked in batch]
+    assert refused == [False, entra.store.engine.dialect.name == "postgresql", False]  # it takes NUL in no text
+    assert stored(entra.store).keys() >= {"ada", "bob"}
+
+
 def test_of_two_creates_of_one_name_one_is_stored_and_the_others_are_not_undone(entra: Provider, users: Users) -> None:
     acts = [users.create(CLIENT, user(name)) for name in ("ada", "eve", "ADA", "bob")]
 

@@ -89,17 +89,20 @@ def test_who_may_not_write_does_not_here_either(provide: Provide) -> None:
     assert [answer.status for answer in answers] == [403, 403]
 
 
-def test_a_body_that_ends_early_is_no_body(entra: Provider) -> None:
+@pytest.mark.parametrize(
+    "length", [str(len(NEW) + 1), "9" * 5000], ids=["ends early", "has a length that is no number"]
+)
+def test_a_body_that_is_not_as_long_as_it_is_said_to_be_is_refused(entra: Provider, length: str) -> None:
     quick = entra.flask.wsgi_app
     assert isinstance(quick, Quick)
     environ = {
         "REQUEST_METHOD": "POST", "PATH_INFO": "/scim/v2/Users", "QUERY_STRING": "", "HTTP_HOST": "scim.example",
         "SERVER_NAME": "scim.example", "SERVER_PORT": "443", "wsgi.url_scheme": "https", "CONTENT_TYPE": SCIM,
-        "CONTENT_LENGTH": str(len(NEW) + 1), "wsgi.input": BytesIO(NEW.encode()),
+        "CONTENT_LENGTH": length, "wsgi.input": BytesIO(NEW.encode()),
     }  # fmt: skip
     said: list[str] = []
 
     list(quick(environ, lambda status, _headers, *_: said.append(status)))
 
-    assert said[0].startswith("400")
+    assert said[0].startswith("4")
     assert entra.get("/Users").json["totalResults"] == 0
