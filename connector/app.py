@@ -53,6 +53,7 @@ from connector.reconcile.restoring import Restore, plan_restore
 from connector.reconcile.running import Running, RunResult, Setup
 from connector.reconcile.sourced import WithSourced
 from connector.reconcile.trial import trial
+from connector.reconcile.wording import who
 from connector.registry import open_admin_system, open_directories, open_portals, open_session_stores, validate
 from connector.summons import Summons
 from connector.urgent import Urgent
@@ -271,7 +272,7 @@ class Connector:
         """Lift one hold of one person, until its evidence changes. Raises NotAllowed where there is no such hold."""
         if hold not in decision.holds:
             held = ", ".join(decision.holds) or "none"
-            raise NotAllowed(f"{decision.identity.key} has no hold {hold}.", f"Its holds: {held}.")
+            raise NotAllowed(f"{who(decision.identity).label} has no hold {hold}.", f"Its holds: {held}.")
         digest = hold_digest(hold, decision.reasons, decision.evidence)
         self.journal.release(Release(decision.identity.key, hold, digest, self.operator, reason))
 

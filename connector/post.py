@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import policy
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -170,7 +171,7 @@ def is_address(text: str) -> bool:
     """Say whether a text is one e-mail address, and nothing around it."""
     try:
         return bool(Address(addr_spec=text).domain)
-    except (ValueError, IndexError, AttributeError):
+    except (ValueError, IndexError, AttributeError, MessageError):
         return False
 
 

@@ -64,6 +64,7 @@ def from_credential(name: str) -> str:
 def from_keyring(service: str, user: str) -> str:
     """Read a password of the system's keyring. Raises ConfigError where there is no keyring, or nothing in it."""
     keyring = _keyring()
+    _refuse_plain(keyring)
     whose = f"{user} of {service}"
     try:
         value = keyring.get_password(service, user)
@@ -81,6 +82,17 @@ def from_keyring(service: str, user: str) -> str:
             f"The keyring holds no password of {whose}.", f"As the connector's user: keyring set {service} {user}"
         )
     return value
+
+
+def _refuse_plain(keyring: ModuleType) -> None:
+    """Refuse a backend that writes passwords into a file as they are: it looks safe, and nobody looks at its mode."""
+    chosen = keyring.get_keyring()
+    for backend in getattr(chosen, "backends", (chosen,)):
+        if "plaintext" in type(backend).__name__.lower():
+            raise ConfigError(
+                f"The keyring of this machine ({type(backend).__name__}) writes passwords down as they are.",
+                "Uninstall keyrings.alt, or name the secret as { file = PATH }, whose mode is looked at.",
+            )
 
 
 def _keyring() -> ModuleType:

@@ -183,6 +183,26 @@ def test_a_locked_keyring_and_a_machine_without_one_say_so(site: Site) -> None:
     assert "The keyring did not give the password of journal of school. Unlock it" in locked
 
 
+class PlaintextKeyring(Held):
+    """One that writes passwords down as they are, as the one of keyrings.alt does."""
+
+
+@pytest.mark.usefixtures("before")
+def test_a_keyring_that_writes_passwords_down_as_they_are_is_refused(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring.set_keyring(PlaintextKeyring())
+    alone = refusal(Secret(keyring="school", user="journal"), site)
+    several = Held()
+    monkeypatch.setattr(several, "backends", [Held(), PlaintextKeyring()], raising=False)
+    keyring.set_keyring(several)
+
+    among_others = refusal(Secret(keyring="school", user="journal"), site)
+
+    assert "(PlaintextKeyring) writes passwords down as they are." in alone
+    assert among_others == alone
+
+
 def test_without_the_library_nothing_else_suffers_and_the_sentence_says_what_to_install() -> None:
     script = (
         "import sys; sys.modules['keyring'] = None\n"

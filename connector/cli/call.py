@@ -121,7 +121,8 @@ class Call:
         """Give what was typed, with --apply; without the one-time code, which is spent by then."""
         words = _without_value("--code", self.words)
         at = words.index("--") if "--" in words else len(words)
-        return shlex.join(["connector", *words[:at], _APPLY, *words[at:]])
+        options = [word for word in words[:at] if word != "--dry-run"]
+        return shlex.join(["connector", *options, _APPLY, *words[at:]])
 
 
 def _without_value(option: str, words: Sequence[str]) -> list[str]:

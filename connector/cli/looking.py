@@ -1,20 +1,23 @@
 """Verbs that only look: check, status, memberships. They read every system and write nothing anywhere."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
 
+from connector.app import Connector
 from connector.cli.call import Call
 from connector.cli.documents import identity_document, membership_document, status_document, status_rows
 from connector.cli.printing import Rows, heading, line, table, warning
 from connector.cli.verb import Verb
 from connector.cli.words import Parts
+from connector.daemon.sight import KEY, finding
 from connector.model import Finding, Level, Status
 from connector.outgoing import unsent as unsent_mail
 from connector.reconcile.authority import Due
 from connector.reconcile.decide import Decision
+from connector.reconcile.journal_gauges import standing
 from connector.reconcile.judge import Judgement
 from connector.reconcile.membership import Membership, Nightly, StrategyMatch
 from connector.reconcile.plan_values import Revocation
@@ -31,7 +34,7 @@ def check(call: Call) -> int:
     Exits 1 where something is wrong that a run would stumble over.
     """
     with call.connector() as connector:
-        findings = connector.check(call.as_of)
+        findings = (*connector.check(call.as_of), *_daemon(connector))
     document = [{"level": f.level, "subject": f.subject, "message": f.message, "remedy": f.remedy} for f in findings]
     columns = ("level", "subject", "message", "remedy")
     rows = Rows(columns, tuple(tuple(str(d[c]) for c in columns) for d in document))
@@ -62,21 +65,27 @@ def status(call: Call, everybody: bool, wanted: str | None) -> None:
     """
     with call.connector() as connector:
         judgement, due = connector.look(call.as_of), connector.urgent.due()
-        unsent = tuple(unsent_mail(connector.journal))
+        untold = (*unsent_mail(connector.journal), *(f for f in _daemon(connector) if f.level is not Level.OK))
     chosen = [d for d in judgement.decisions.rows if wanted in (None, d.status.value)]
     rows = {r.key: r for r in judgement.plan.revocations}
     if call.is_text and not (everybody or wanted):
         chosen = [d for d in chosen if _needs_somebody(d)]
     chosen.sort(key=lambda d: _rank(d, rows.get(d.identity.key)))
     documents = [identity_document(d, rows) for d in chosen]
-    text = _status_text(judgement, chosen, documents) + _due_parts(due, unsent) if call.is_text else []
+    text = _status_text(judgement, chosen, documents) + _due_parts(due, untold) if call.is_text else []
     call.answer(status_document(judgement, documents), status_rows(documents), text)
 
 
-def _due_parts(due: Due, unsent: Sequence[Finding]) -> Parts:
-    """Give what an authority role has to say a word on, and what could not be told, where it is seen: at the end."""
+def _daemon(connector: Connector) -> Iterator[Finding]:
+    """Say whether the daemon works, and its nights come."""
+    if one := finding(connector.config, standing(connector.journal.store, KEY), connector.clock()):
+        yield one
+
+
+def _due_parts(due: Due, untold: Sequence[Finding]) -> Parts:
+    """Give what an authority role has to say a word on, what could not be told, and whether nights come: at the end."""
     parts: Parts = []
-    for text, fix in (*due.sentences(), *((one.message, one.remedy) for one in unsent)):
+    for text, fix in (*due.sentences(), *((one.message, one.remedy) for one in untold)):
         parts += ["", warning(text), f"  {fix}"]
     return parts
 

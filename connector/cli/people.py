@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from connector.cli.call import Call, is_interactive
-from connector.cli.verb import Verb, to_day
+from connector.cli.verb import Verb, to_last_day
 from connector.errors import ConfigError
 from connector.model import Hold
 from connector.reconcile.wording import clean, counted, label_of, listed, who
@@ -49,7 +49,8 @@ def release(call: Call, person: str, hold: str, reason: str) -> None:
         connector.release(decision, Hold(hold), reason)
         left = [h.value for h in _standing(connector.look(call.as_of), decision.identity.key)]
     whom = who(decision.identity)
-    following = f"Still held by {', '.join(left)}." if left else "The next run applies this row: connector plan"
+    free = "Nothing else holds it; the next run that applies acts on it: connector plan"
+    following = f"Still held by {', '.join(left)}." if left else free
     call.said(
         f"The hold {hold} of {whom.label} is released.", following, person_id=whom.person_id, hold=hold, left=left
     )
@@ -62,7 +63,7 @@ def _standing(judgement: Any, key: str) -> tuple[Hold, ...]:
 @click.command(cls=Verb)
 @click.argument("person")
 @click.option("--reason", default="", help="Why this person stays in (needed, but for --end).")
-@click.option("--until", callback=to_day, metavar="DATE", help="The last day; without it until somebody takes it back.")
+@click.option("--until", callback=to_last_day, metavar="DATE", help="The last day; without it until taken back.")
 @click.option("--end", is_flag=True, help="Take the keep back.")
 @click.pass_obj
 def keep(call: Call, person: str, reason: str, until: date | None, end: bool) -> None:
@@ -83,7 +84,7 @@ def keep(call: Call, person: str, reason: str, until: date | None, end: bool) ->
 @click.command(cls=Verb)
 @click.argument("person")
 @asked_reason("Why; it stays with the block.")
-@click.option("--until", callback=to_day, metavar="DATE", help="The last day; without it until somebody runs unblock.")
+@click.option("--until", callback=to_last_day, metavar="DATE", help="The last day; without it until unblocked.")
 @click.pass_obj
 def block(call: Call, person: str, reason: str, until: date | None) -> None:
     """Keep someone out: nothing adds, provisions or refreshes them, and the next run closes what lives.
@@ -96,7 +97,7 @@ def block(call: Call, person: str, reason: str, until: date | None) -> None:
     ending = f" until {until}" if until else ""
     call.said(
         f"{whom.label} is blocked{ending}.",
-        "The next run closes what lives, as urgent.",
+        "The next run that applies closes what lives, as urgent.",
         f"To close it now: connector revoke {whom.typed} --reason TEXT --apply",
         f"To lift it, with a second operator: connector unblock {whom.typed} --second NAME",
         person_id=whom.person_id,

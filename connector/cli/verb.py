@@ -7,7 +7,7 @@ import contextlib
 import sys
 import traceback
 from collections.abc import Callable, Collection, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,15 @@ def to_day(ctx: click.Context, param: click.Parameter, value: str | None) -> dat
         return date.fromisoformat(value) if value is not None else None
     except ValueError:
         raise click.BadParameter(f"{clean(str(value))!r} is not a date such as 2026-11-21.", ctx, param) from None
+
+
+def to_last_day(ctx: click.Context, param: click.Parameter, value: str | None) -> date | None:
+    """Read the day until which a word is to hold. One that is over would hold nothing, and look as if it did."""
+    day = to_day(ctx, param, value)
+    # A day earlier is not over yet in a school west of this machine.
+    if day is not None and day < date.today() - timedelta(days=1):  # noqa: DTZ011 - this machine's day, give or take one
+        raise click.BadParameter(f"{day} is over already: it would hold nothing.", ctx, param)
+    return day
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

@@ -114,7 +114,7 @@ def _nights(scene: Scene, week: Week) -> Iterator[ReportLine]:
     first = min((r.as_of for r in scene.connector.journal.runs(_LOOKED_AT, _NIGHTS)), default=None)
     missed = [str(day) for day in week.days if first is not None and day >= first and day not in ran]
     stopped = sum(r.result == "stopped" for r in week.runs)
-    done = f"{counted(len(ran), 'day')} with a run that came to its end, {counted(stopped, 'run')} stopped"
+    done = f"{counted(len(ran), 'day')} with a run that came to its end; an objection stopped {counted(stopped, 'run')}"
     if missed:
         text = f"{done}; none on {listed(missed)}"
         yield ReportLine("Every night", "missed", text, "See why:", ("connector history",), warns=True)

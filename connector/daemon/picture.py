@@ -69,7 +69,7 @@ def trend(history: Sequence[RunCounts]) -> bytes:
     _bars(canvas, [c.closed for c in runs])
     _held(canvas, [c.held for c in runs])
     _open(canvas, [c.open for c in runs])
-    _dates(canvas, [f"{c.at:%Y-%m-%d}" for c in runs])
+    _dates(canvas, [f"{c.day}" for c in runs])
     _legend(canvas)
     written = io.BytesIO()
     image.quantize(64).save(written, "PNG", optimize=True)

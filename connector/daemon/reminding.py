@@ -97,7 +97,8 @@ def _remind(scene: Scene, owner: str, due: Sequence[Due], today: date) -> None:
     many = f"{len(due):,} keeps and access-ended" if len({one.word.kind for one in due}) > 1 else _noun(due)
     subject = f"{many} will end by {max(one.until for one in due)} ({school})"
     to = _address(scene, owner)
-    mine = "You gave these words." if to else f"These are the words of {clean(owner)}, whose address is not known here."
+    theirs = f"These are the words of {clean(owner)}, whose address is not known here: add it to [reports.people]."
+    mine = "You gave these words." if to else theirs
     lead = (mine, "After its last day each of them ends by itself, and the next night decides without it.")
     title = "Ends soon" if len(due) > 1 else f"Ends on {first.until}"
     notice = Notice(subject, lead, (ReportSection("ends-soon", title, lines),), audit_head(scene))
@@ -112,13 +113,14 @@ def _noun(due: Sequence[Due]) -> str:
 
 def _line(due: Due, whom: Who, today: date) -> ReportLine:
     ends, label = f"last day {due.until}, in {counted((due.until - today).days, 'day')}", clean(whom.label)
-    command = (f"connector explain {whom.typed}",)
+    look = f"connector explain {whom.typed}"
     if due.word.kind == _KEEP:
         reason = f": {said(due.word.reason, discreet=True)}" if due.word.reason else ""
-        to_do = "To go on: connector keep, with a later --until. Else they are decided like everybody."
-        return ReportLine(label, _KEEP, f"{ends}{reason}", to_do, command, key=due.word.key)
+        to_do = "Without a later day they are decided like everybody. To look, and to keep them in longer:"
+        longer = f"connector keep {whom.typed} --reason TEXT --until DATE"
+        return ReportLine(label, _KEEP, f"{ends}{reason}", to_do, (look, longer), key=due.word.key)
     to_do = "If it has to go on, say so before that day; the authority role knows more."
-    return ReportLine(label, ACCESS_ENDED, ends, to_do, command, key=due.word.key)
+    return ReportLine(label, ACCESS_ENDED, ends, to_do, (look,), key=due.word.key)
 
 
 def _address(scene: Scene, owner: str) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ class LdifDirectory:
             accounts = [account for account, _ in self._read().accounts.values()]
         except ConnectorError as error:
             return (Finding(Level.ERROR, self._settings.file, error.message, error.remedy),)
-        return (self._counted(accounts), *self._writable())
+        return (self._counted(accounts), *self._writable(), *self._to_replay())
 
     def disconnect(self) -> None:
         """Nothing is held open between calls."""
@@ -113,6 +113,14 @@ class LdifDirectory:
             return (Finding(Level.OK, self._settings.file, "The file can be written back."),)
         remedy = "Give the connector's user the right to write there."
         return (Finding(Level.ERROR, self._settings.file, f"Nothing can be written in {folder}.", remedy),)
+
+    def _to_replay(self) -> tuple[Finding, ...]:
+        """Say that the directory itself knows nothing yet of what was changed in its export."""
+        if not self._changes.is_file() or not self._changes.stat().st_size:
+            return ()
+        message = f"What was changed in the export is not in the directory yet: {self._changes} has it."
+        remedy = "Review it, replay it (ldifde -i -f FILE, ldapmodify -f FILE), move it away, and export again."
+        return (Finding(Level.WARNING, self._settings.file, message, remedy),)
 
     def _change(self, batch: Sequence[Item]) -> tuple[Outcome, ...]:
         verdicts: list[Outcome | Write] = []

@@ -85,6 +85,13 @@ def hold_advice(hold: Hold, whom: Who) -> Advice:
     return Advice(text, tuple(c.format(who=whom.typed, hold=hold, username=username) for c in commands))
 
 
+def urgent_advice(whom: Who) -> Advice:
+    """Say what to do about an urgent row that nothing holds and nothing has driven yet."""
+    # A first run is nobody's to outrun: there is nothing to hold its urgent rows against.
+    text = "Urgent: the next run that applies closes it even where other rows are stopped, but never before a first"
+    return Advice(f"{text} plan was approved; to close it now:", (_REVOKE.format(who=whom.typed),))
+
+
 def standing_holds(decision: Decision, memory: Memory) -> tuple[Hold, ...]:
     """Give the holds nobody has released for the evidence of today."""
     key = decision.identity.key
@@ -114,12 +121,10 @@ def _about_revocation(decision: Decision, memory: Memory, whom: Who) -> Advice:
     holds, revoke = standing_holds(decision, memory), _REVOKE.format(who=whom.typed)
     if decision.urgent:
         kept = hold_advice(holds[0], whom) if holds else Advice("")
-        # A first run is nobody's to outrun: there is nothing to hold its urgent rows against.
-        text = "Urgent: the next run that applies closes it even where other rows are stopped, but never before a first"
-        text += " plan was approved; to close it now:"
         if kept.text:
             text = f"Urgent: credential and sessions go with the next run. {kept.text}"
-        return Advice(text, (revoke, *kept.commands))
+            return Advice(text, (revoke, *kept.commands))
+        return urgent_advice(whom)
     if needing := [h for h in holds if h not in BY_ITSELF] or list(holds):
         advice = hold_advice(needing[0], whom)
         more = f" ({counted(len(holds) - 1, 'more hold')} below)" if len(holds) > 1 else ""

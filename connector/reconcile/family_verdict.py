@@ -187,6 +187,6 @@ def _in_order(records: Sequence[Decision], decisions: Decisions, discreet: bool)
     revoking = [who(d.identity).label for d in records if d.status is Status.READY_TO_REVOKE]
     if revoking:
         confidential = any(not {Reason.RESTRICTED, Reason.BLOCKED}.isdisjoint(d.reasons) for d in records)
-        why = "access has ended" if discreet and confidential else "the admin system is followed"
+        why = "the authority role knows why" if discreet and confidential else "the admin system is followed"
         return Cause(Verdict.NOTHING_TO_MEND, key, f"{listed(revoking)}: ready to revoke, and {why}.")
     return Cause(Verdict.NOTHING_TO_MEND, key, "Admin system, portal and directory agree.")

@@ -167,8 +167,13 @@ def in_rollover(school: School, memory: Memory) -> bool:
 
 
 def refuse_before_rollover(rules: Rules, day: date) -> None:
-    """Raise NotAllowed where a rollover is declared complete before its window began: it would not count for it."""
-    if rules.rollover_from is not None and day < rules.rollover_from:
+    """Raise NotAllowed where a rollover is declared complete without or before its window: it would count for none."""
+    if rules.rollover_from is None:
+        raise NotAllowed(
+            "No rollover window is configured: nothing waits for it.",
+            "Write [rules] rollover_from and rollover_until first.",
+        )
+    if day < rules.rollover_from:
         raise NotAllowed(
             f"The rollover window begins on {rules.rollover_from}; on {day} nothing waits for it yet.",
             "Declare it complete when the admin system is rolled over: connector rollover complete",

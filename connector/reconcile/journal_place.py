@@ -7,7 +7,7 @@ that has moved refuses every write, also of a process that had it open before.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +25,7 @@ from connector.reconcile.journal_trail import Trail
 from connector.reconcile.journal_values import AuditState
 
 _FUNCTION = "connector_journal_moved"
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,9 @@ def _holding(conn: Connection, table: Table) -> Holding:
     when: Any = next((column for column in moments if not column.nullable), None)
     if when is None:
         return Holding(table.name, count, None, None)
-    oldest, newest = conn.execute(select(func.min(when), func.max(when))).one()
+    # A claim that was given back has run out at the beginning of time.
+    since = select(func.min(when), func.max(when)).where(when > _BEGINNING)
+    oldest, newest = conn.execute(since).one()
     return Holding(table.name, count, oldest, newest)
 
 

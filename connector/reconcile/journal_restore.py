@@ -32,7 +32,10 @@ from connector.reconcile.journal_values import AuditState
 from connector.reconcile.journal_verify import verify, with_rows
 
 _LONGEST = 1 << 28
-"""No line of a backup is longer, in bytes: what is not proven yet does not fill the memory."""
+"""No line of a backup is longer, in bytes."""
+
+_PIECE = 1 << 20
+"""So many bytes are held at a time of what is not proven yet: it does not fill the memory, whatever it unpacks to."""
 
 _MANY = 500
 
@@ -52,8 +55,7 @@ class Restored:
 def prove(path: Path, audit_key: bytes) -> Backup:
     """Read a whole backup and prove it. Raises JournalError: changed, cut off, or made with another key."""
     reader = _Reader(path, audit_key)
-    for _ in reader.rows():
-        pass
+    reader.skim()
     assert reader.header is not None  # noqa: S101 - a backup without a header is refused above
     return Backup(reader.header, reader.counts, _digest(path))
 
@@ -75,43 +77,74 @@ class _Reader:
     header: Header | None = None
     counts: dict[str, int] = field(default_factory=dict)
 
+    def skim(self) -> None:
+        """Prove all of it, looking into no row: nobody knows yet who wrote them, nor how long they are."""
+        for _ in self._walk(self._pieces()):
+            pass
+
     def rows(self) -> Iterator[tuple[str, list[str], list[Any]]]:
         """Give each row with its table and columns; at the end, prove everything that was given."""
-        seal, table, columns = Seal(self.audit_key), "", list[str]()
-        lines = self._lines()
-        for number, line in enumerate(lines):
-            value = self._value(line)
-            if number == 0:
-                self.header = self._begin(value)
-            elif isinstance(value, list) and table:
-                self.counts[table] += 1
-                yield table, columns, value
-            elif isinstance(value, dict) and "table" in value:
-                table, columns = str(value["table"]), list(value["columns"])
-                self.counts[table] = 0
-            elif isinstance(value, dict) and "mac" in value:
-                self._end(value, seal)
-                if next(lines, b""):  # to the end of the file: its checksum is looked at too
-                    raise self._refused("it was changed")
-                return
-            else:
+        for table, columns, line in self._walk(self._lines()):
+            row = self._value(line)
+            if len(row) != len(columns):
                 raise self._refused("it was changed")
-            seal.take(line)
+            yield table, columns, row
+
+    def _walk(self, pieces: Iterator[tuple[bool, bytes]]) -> Iterator[tuple[str, list[str], bytes]]:
+        """Give each row as it is written, and prove all of them. A piece that begins no line goes on with a row."""
+        seal, table, columns = Seal(self.audit_key), "", list[str]()
+        for begins, piece in pieces:
+            if self.header is None:
+                self.header = self._begin(self._value(piece))
+            elif table and (not begins or piece.startswith(b"[")):
+                self.counts[table] += begins
+                yield table, columns, piece
+            else:
+                value = self._value(piece)
+                if isinstance(value, dict) and "mac" in value:
+                    self._end(value, seal)
+                    if next(pieces, None):  # to the end of the file: its checksum is looked at too
+                        raise self._refused("it was changed")
+                    return
+                table, columns = self._table(value)
+                self.counts[table] = 0
+            seal.take(piece)
         raise self._refused("it was cut off")
 
-    def _lines(self) -> Iterator[bytes]:
+    def _lines(self) -> Iterator[tuple[bool, bytes]]:
+        """Give whole lines."""
+        line = bytearray()
+        for _, piece in self._pieces():
+            line += piece
+            if piece.endswith(b"\n"):
+                yield True, bytes(line)
+                line.clear()
+
+    def _pieces(self) -> Iterator[tuple[bool, bytes]]:
+        """Give the lines in pieces that are not long, each with whether it begins a line."""
+        length = 0
         try:
             with gzip.open(self.path, "rb") as file:
-                while line := file.readline(_LONGEST):
-                    if not line.endswith(b"\n"):
-                        raise self._refused("it was cut off")
-                    yield line
+                while piece := file.readline(_PIECE):
+                    yield not length, piece
+                    length = 0 if piece.endswith(b"\n") else length + len(piece)
+                    if length > _LONGEST:
+                        raise self._refused("one of its lines has no end")
         except EOFError as error:
             raise self._refused("it was cut off") from error
         except (gzip.BadGzipFile, zlib.error) as error:
             raise self._refused("it is no backup, or it was changed") from error
         except OSError as error:
             raise _unreadable(self.path, error) from error
+        if length:
+            raise self._refused("it was cut off")
+
+    def _table(self, value: Any) -> tuple[str, list[str]]:
+        """Give a table's name and columns."""
+        table, columns = (value.get("table"), value.get("columns")) if isinstance(value, dict) else (None, None)
+        if not (isinstance(table, str) and isinstance(columns, list) and all(isinstance(c, str) for c in columns)):
+            raise self._refused("it was changed")
+        return table, columns
 
     def _value(self, line: bytes) -> Any:
         try:
@@ -122,7 +155,7 @@ class _Reader:
     def _begin(self, value: Any) -> Header:
         if not isinstance(value, dict) or (value.get("format"), value.get("version")) != (FORMAT, VERSION):
             raise self._refused("it is no backup of a journal, or a newer version made it")
-        if not hmac.compare_digest(str(value.get("key", "")).encode(), key_check(self.audit_key).encode()):
+        if not hmac.compare_digest(_ascii(value.get("key")), _ascii(key_check(self.audit_key))):
             raise self._refused("it was made with another audit key")
         try:
             made_at = datetime.fromisoformat(str(value.get("made_at")))
@@ -133,7 +166,7 @@ class _Reader:
     def _end(self, value: Mapping[str, Any], seal: Seal) -> None:
         if self.header is None or value.get("counts") != self.counts:
             raise self._refused("it was changed")
-        if not hmac.compare_digest(seal.over(self.counts).encode(), str(value["mac"]).encode()):
+        if not hmac.compare_digest(_ascii(seal.over(self.counts)), _ascii(value["mac"])):
             raise self._refused("it was changed")
 
     def _refused(self, why: str) -> JournalError:
@@ -141,6 +174,11 @@ class _Reader:
             f"The backup {self.path} cannot be believed: {why}. Nothing was written.",
             "Take another backup, and the audit key that the journal had: without that key none can be put back.",
         )
+
+
+def _ascii(value: object) -> bytes:
+    """Give what may be compared in a time that tells nothing, whatever was read."""
+    return str(value).encode("ascii", "replace")
 
 
 def _unreadable(path: Path, error: OSError) -> ConfigError:

@@ -123,5 +123,8 @@ def leg_advice(leg: LegLine) -> Advice:
             )
         case LegState.EFFECTIVE_BY:
             return Advice("Nothing to do until then.")
+        case _ if "on the worklist" in leg.detail:
+            text = "Do what the worklist says, then export the portal's accounts again: the next run sees it."
+            return Advice(text, ("connector check",))
         case _:
-            return Advice("It waits for somebody's hand (worklist), or for the next run.", ("connector resume",))
+            return Advice("The next run drives it. To try now:", ("connector resume",))

@@ -6,7 +6,7 @@ before it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from connector.errors import ConnectorError
 from connector.reconcile import refusals
@@ -118,12 +118,15 @@ class Reporting:
         """Give what was driven: in this run, or in the night before its end; and whatever is open since earlier."""
         if not whole_night:
             return [r for r in self.journal.revocations(run_id=run.run_id) if r.direction is Direction.CLOSE]
-        since = run.started_at - _NIGHT
+        return [r for r in self._since(run.started_at - _NIGHT) if r.direction is Direction.CLOSE]
+
+    def _since(self, since: datetime) -> tuple[StoredRevocation, ...]:
+        """Give what was driven since then, and whatever is open since earlier."""
         recent = self.journal.revocations(since=since)
         known = {r.revocation_id for r in recent}
         open_ids = {leg.key for leg in self.journal.open_legs() if leg.revocation_id not in known}
-        earlier = [r for key in sorted(open_ids) for r in self.journal.revocations(key) if r.state == "open"]
-        return [r for r in (*recent, *earlier) if r.direction is Direction.CLOSE]
+        earlier = (r for key in sorted(open_ids) for r in self.journal.revocations(key))
+        return (*recent, *(r for r in earlier if r.state == "open" and r.revocation_id not in known))
 
     def _history(self) -> tuple[RunCounts, ...]:
         """Give the counts of the last days, oldest first: of several runs on one day what they closed together."""
@@ -133,7 +136,7 @@ class Reporting:
         shown = list(days.values())[:_SHOWN]
         if not shown:
             return ()
-        driven = self.journal.revocations(since=min(r.started_at for runs in shown for r in runs))
+        driven = self._since(min(r.started_at for runs in shown for r in runs))
         closing = [r for r in driven if r.direction is Direction.CLOSE]
         return tuple(_counts(runs, closing) for runs in reversed(shown))
 
@@ -162,7 +165,12 @@ def _counts(runs: Sequence[PastRun], closing: Sequence[StoredRevocation]) -> Run
     """Count one day: what its runs closed and left open, and what the newest of them found."""
     numbers, newest = {run.run_id for run in runs}, runs[0]
     driven = [r for r in closing if r.run_id in numbers]
-    still_open = sum(r.state == "open" for r in driven)
+    # Also what an earlier run began: a door that stands open for a week is open in each of its nights.
+    still_open = sum(_was_open(r, newest.ended_at or newest.started_at) for r in closing)
     closed = sum(r.state == "done" for r in driven)
     held, ready = newest.counts.get("held", 0), newest.counts.get("ready_to_revoke", 0)
-    return RunCounts(newest.started_at, closed, still_open, held, ready)
+    return RunCounts(newest.started_at, closed, still_open, held, ready, newest.as_of)
+
+
+def _was_open(revocation: StoredRevocation, at: datetime) -> bool:
+    return revocation.intended_at <= at and (revocation.done_at is None or revocation.done_at > at)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from connector.model import Hold, LegState, Status
-from connector.reconcile.advice import BY_ITSELF, hold_advice
+from connector.reconcile.advice import BY_ITSELF, hold_advice, urgent_advice
 from connector.reconcile.decide import Decisions
 from connector.reconcile.leg_words import CLOSED, NEEDS_SOMEBODY, LegLine, is_open, leg_advice, leg_words
 from connector.reconcile.plan_values import Addition, Objection, Plan, Revocation
@@ -27,6 +27,7 @@ from connector.reconcile.wording import (
 )
 
 OVERDUE = timedelta(hours=24)
+_NOT_DRIVEN = "still open, nothing was driven in this run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,12 @@ class RunCounts:
     open: int
     held: int
     ready: int
+    as_of: date | None = None
+
+    @property
+    def day(self) -> date:
+        """The school's day it was decided about: by the clock of UTC, a night may belong to the day before."""
+        return self.as_of or self.at.date()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +149,7 @@ def report(
         *_sections(view, decisions),
     )
     open_people = _people(leg for leg in outcomes.legs if is_open(leg))
-    closed_people = _people(leg for leg in outcomes.legs if leg.state in CLOSED) - open_people
+    closed_people = _people(leg for leg in outcomes.legs if leg.state in CLOSED) - open_people - _closed_before(view)
     need = _need_you(view) + len(authority) + len(refused)
     old, waiting = _old_and_waiting(view)
     return Report(
@@ -160,7 +167,9 @@ def report(
 
 
 def _told(line: ReportLine, discreet: bool) -> ReportLine:
-    return replace(line, text=said(line.text, discreet), to_do=said(line.to_do, discreet))
+    # "unblock" in a command tells as much as a sentence does.
+    commands = tuple(command for command in line.commands if said(command, discreet) == clean(command))
+    return replace(line, text=said(line.text, discreet), to_do=said(line.to_do, discreet), commands=commands)
 
 
 def _subject(need: int, closed: int, still_open: int, school: str) -> str:
@@ -247,8 +256,8 @@ def _urgent(view: _View) -> Iterable[ReportLine]:
     for row in view.plan.revocations:
         if row.urgent:
             whom, legs = _whom(row), view.legs_of(row.key)
-            done = "; ".join(leg_words(leg, view.discreet) for leg in legs) or "nothing was driven in this run"
-            held = [hold_advice(h, whom) for h in row.holds]
+            done = "; ".join(leg_words(leg, view.discreet) for leg in legs) or _NOT_DRIVEN
+            held = [hold_advice(h, whom) for h in row.holds] or ([] if legs else [urgent_advice(whom)])
             to_do = " ".join(a.text for a in held)
             commands = tuple(dict.fromkeys(c for a in held for c in a.commands))
             text = f"{_evidence(row, view.discreet)}: {done}"
@@ -287,6 +296,12 @@ def _objections(view: _View) -> Iterable[ReportLine]:
             commands = tuple(clean(c) for c in objection.commands)
             to_do = clean(objection.fix)
             yield ReportLine("The plan", clean(objection.label), text, to_do, commands, warns=True)
+
+
+def _closed_before(view: _View) -> set[str]:
+    """Give urgent people whose protected account keeps their row in every plan: closed once, not again each night."""
+    held = {row.key for row in view.plan.revocations if row.urgent and row.holds}
+    return held - _people(leg for leg in view.outcomes.legs if leg.state is LegState.CLOSED)
 
 
 def _new_holds(view: _View) -> Iterable[ReportLine]:

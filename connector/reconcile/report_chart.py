@@ -81,8 +81,8 @@ def described(history: Sequence[RunCounts]) -> str:
     last = runs[-1]
     most = max(runs, key=lambda c: c.closed)
     return (
-        f"From {runs[0].at:%Y-%m-%d} to {last.at:%Y-%m-%d}. The last run closed {last.closed}, left {last.open} open "
-        f"and held {last.held}. Most were closed on {most.at:%Y-%m-%d}: {most.closed}."
+        f"From {runs[0].day} to {last.day}. The last run closed {last.closed}, left {last.open} open "
+        f"and held {last.held}. Most were closed on {most.day}: {most.closed}."
     )
 
 
@@ -105,7 +105,7 @@ def _bars(runs: Sequence[RunCounts], scale: _Scale) -> Iterable[str]:
         y = scale.y(counts.closed)
         yield (
             f'<rect class="closed" x="{round(scale.x(place) - scale.bar / 2, 1)}" y="{y}" width="{scale.bar}" '
-            f'height="{round(floor - y, 1)}"><title>{counts.at:%Y-%m-%d}: {counts.closed:,} closed</title></rect>'
+            f'height="{round(floor - y, 1)}"><title>{counts.day}: {counts.closed:,} closed</title></rect>'
         )
 
 
@@ -127,7 +127,7 @@ def _dates(runs: Sequence[RunCounts], scale: _Scale) -> Iterable[str]:
     last = len(runs) - 1
     anchors = {0: "start", last // 2: "middle", last: "end"} if last else {0: "middle"}
     for place, anchor in anchors.items():
-        text = f"{runs[place].at:%Y-%m-%d}"
+        text = f"{runs[place].day}"
         yield f'<text x="{scale.x(place)}" y="{CHART_HEIGHT - _BOTTOM + 18}" text-anchor="{anchor}">{text}</text>'
 
 

@@ -27,6 +27,10 @@ tr.warns td.who{{border-left:4px solid #b91c1c;padding-left:.5rem}}
 code{{display:block;font:13px/1.5 ui-monospace,Consolas,monospace;background:#f3f4f6}}
 code{{padding:.1rem .4rem;margin-top:.25rem}}
 svg,img{{max-width:100%;height:auto}}table.counts{{width:auto}}
+@media (max-width:36rem){{table.rows,table.rows tbody,table.rows tr,table.rows td{{display:block;width:auto}}
+table.rows thead{{display:none}}table.rows td{{border:0;padding:.1rem .6rem}}
+table.rows tr{{border-bottom:1px solid #9ca3af;padding:.5rem 0}}
+table.rows td.who{{font-weight:600}}tr.warns td.who{{margin-bottom:.1rem}}}}
 {CHART_STYLE}
 @media (prefers-color-scheme:dark){{body{{color:#e5e7eb;background:#111827}}.quiet{{color:#9ca3af}}
 th,td{{border-color:#374151}}code{{background:#1f2937}}tr.warns td.who{{border-left-color:#ff8080}}{CHART_DARK}}}
@@ -88,7 +92,7 @@ def _top(report: Report) -> Iterable[str]:
 def section_html(section: ReportSection) -> Iterable[str]:
     """Lay a section out as a table."""
     yield f"<h2>{safe(section.title)} ({len(section.lines):,})</h2>"
-    yield "<table>"
+    yield '<table class="rows">'
     yield '<thead><tr><th scope="col">Who</th><th scope="col">What</th><th scope="col">Details</th></tr></thead>'
     yield "<tbody>"
     yield from (_row(line) for line in section.lines[:MOST_SHOWN])
@@ -126,7 +130,7 @@ def _history(report: Report, picture: str) -> Iterable[str]:
     for counts in reversed(report.history[-10:]):
         numbers = (counts.closed, counts.open, counts.held, counts.ready)
         cells = "".join(f'<td class="number">{n:,}</td>' for n in numbers)
-        yield f"<tr><td>{counts.at:%Y-%m-%d}</td>{cells}</tr>"
+        yield f"<tr><td>{counts.day}</td>{cells}</tr>"
     yield "</tbody></table>"
 
 

@@ -45,7 +45,5 @@ def _texts(line: ReportLine) -> Iterable[str]:
 def _history(report: Report) -> list[str]:
     if not report.history:
         return []
-    rows = [
-        f"  {c.at:%Y-%m-%d}  {c.closed:>6,}  {c.open:>5,}  {c.held:>5,}  {c.ready:>6,}" for c in report.history[-10:]
-    ]
+    rows = [f"  {c.day}  {c.closed:>6,}  {c.open:>5,}  {c.held:>5,}  {c.ready:>6,}" for c in report.history[-10:]]
     return ["", "Last runs    closed   open   held   ready", *rows]

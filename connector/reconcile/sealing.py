@@ -12,6 +12,7 @@ from pathlib import Path
 
 from connector.errors import ConfigError, JournalError
 from connector.reconcile.audit_files import read_lines, write_whole
+from connector.reconcile.audit_lines import read_line
 from connector.reconcile.audit_report import midnight
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import Checkpoint
@@ -49,6 +50,11 @@ class Sealing:
         # The name is that of the first record, and is free: what lies there is a try that came to nothing.
         file = self.folder / _NAME.format(first=(sealed[-1].last if sealed else 0) + 1)
         self._make_folder()
+        if file.is_symlink() or (file.exists() and not file.is_file()):
+            raise ConfigError(
+                f"{file} is no file of its own: somebody laid it there. Nothing was sealed.",
+                "Look who may write into [journal] sealed_folder, and take it away.",
+            )
 
         def write(lines: Iterator[str]) -> None:
             write_whole(file, (line + "\n" for line in lines), "ascii")
@@ -78,9 +84,11 @@ class Sealing:
     def _proves(self, file: Path, checkpoint: Checkpoint) -> bool:
         try:
             state = self.journal.verify_sealed(read_lines(file), f"{checkpoint.last}:{checkpoint.mac}")
-        except (JournalError, ConfigError):
+            *_, end = read_lines(file)
+            # When it was sealed is signed in the file: a row that was changed makes no young file an old one.
+            return state.ok and read_line(end) == checkpoint
+        except (JournalError, ConfigError, ValueError):
             return False
-        return state.ok and state.head == f"{checkpoint.last}:{checkpoint.mac}"
 
     def delete(self, now: datetime) -> tuple[Path, ...]:
         """Delete the files that are old enough, each said in the audit trail first."""

@@ -18,13 +18,15 @@ from connector.reconcile.plan import code_of, username_of
 from connector.reconcile.plan_values import Evidence
 
 ACCESS_ENDED = "access-ended"
-_ENDED_SENTENCE = "access has ended; the authority role knows more"
+_ENDED_SENTENCE = "the authority role knows why"
 RESTRICTED_CHILD = "restricted-child"
 """What the evidence of a person restricted for some children and not all is about."""
 
 _CONFIDENTIAL = frozenset({Reason.RESTRICTED, Reason.BLOCKED})
 _TELLING = re.compile(
-    r"\b(restrict(ed|ions?|s)?|restriction-lifted|court orders?|custody|barred|bars|(un)?block(ed|s)?)\b", re.IGNORECASE
+    r"(?<![^\W_])(restrict(ed|ing|ions?|s)?|(court|restraining|protection)[\W_]*order(s|ed)?|custod(y|ial)|injunctions?"
+    r"|barred|barring|bars|(un)?block(ed|ing|s)?)(?![^\W_])",
+    re.IGNORECASE,
 )
 _JOINERS = frozenset("\u200c\u200d")
 """The only invisible characters names are written with (Persian, Indic scripts). All others only deceive: they turn the
@@ -85,9 +87,8 @@ def _is_shown(character: str) -> bool:
 
 def said(text: str, discreet: bool) -> str:
     """Give a sentence of the journal or a target; a discreet one never tells a court order or a block."""
-    if discreet and _TELLING.search(text):
-        return _ENDED_SENTENCE
-    return clean(text)
+    read = clean(text)  # as it will be read: what clean takes out could hide a word from us, and show it to readers
+    return _ENDED_SENTENCE if discreet and _TELLING.search(read) else read
 
 
 def reason_word(reason: Reason, discreet: bool) -> str:

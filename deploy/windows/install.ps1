@@ -36,9 +36,21 @@ Invoke-Checked $Python @("-m", "pip", "install", "--no-index", "--no-deps", "--f
 
 # 2. The folder of journal, config and reports: the account and administrators, and nobody else. Windows has no file
 #    modes that the connector could check: this is what keeps the audit key and secret files from other users.
+#    Every user may make folders in ProgramData: one that was there before us, and is not an administrator's, may hold
+#    somebody else's config.toml, and its owner could open it again whatever we close.
+$Fresh = -not (Test-Path $State)
+if (-not $Fresh) {
+    $Owner = (Get-Acl $State).GetOwner([System.Security.Principal.SecurityIdentifier]).Value
+    $Linked = (Get-Item -Force $State).Attributes -band [IO.FileAttributes]::ReparsePoint
+    if ($Linked -or $Owner -notin @("S-1-5-32-544", "S-1-5-18")) {
+        throw "$State is there already and belongs to $Owner. Look who made it, take it away, then run this again."
+    }
+}
 New-Item -ItemType Directory -Force -Path $State | Out-Null
+Invoke-Checked "icacls" @($State, "/setowner", "*S-1-5-32-544")
 Invoke-Checked "icacls" @($State, "/inheritance:r", "/grant:r", "*S-1-5-32-544:(OI)(CI)F", "*S-1-5-18:(OI)(CI)F")
 Invoke-Checked "icacls" @($State, "/grant:r", ($Account + ":(OI)(CI)M"))
+if ($Fresh -and (Get-ChildItem -Force $State)) { throw "Somebody laid a file into $State while it was made. Look who." }
 if (-not (Test-Path $Config)) { Invoke-Checked $Connector @("--config", $Config, "init") }
 
 # 3. The task: with the machine, as the account, for ever, again a minute after it ended, never twice.

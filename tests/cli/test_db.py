@@ -32,6 +32,7 @@ def test_the_status_says_where_it_is_what_it_holds_and_when_it_was_backed_up(clo
     assert f"The journal is in {journal_of(closed)}" in before.out
     assert "The audit trail holds" in before.out
     assert "No backup: connector db backup FILE" in before.out
+    assert "1970" not in before.out
     assert (after["revision"], after["audit_ok"]) == (after["wanted"], True)
     assert "Backed up by" in after["backed_up"]
     assert {t["table"]: t["rows"] for t in after["tables"]}["revocations"] > 0

@@ -4,6 +4,7 @@ A whole story is typed on the sample school. Targets and secret files hold the p
 """
 
 import base64
+import gzip
 import hashlib
 import logging
 import re
@@ -227,6 +228,8 @@ def _for_the_auditor(story: Story) -> None:
     assert story.type("audit", "export", "--format", "csv", "--out", str(folder / "trail.csv")).code == 0
     assert story.type("audit", "seal", "--before", "2100-01-01", "--out", str(folder / "sealed.jsonl")).code == 0
     assert story.type("audit", "verify").code == 0
+    assert story.type("db", "backup", str(folder / "made.backup")).code == 0
+    (folder / "backup").write_bytes(gzip.decompress((folder / "made.backup").read_bytes()))
 
 
 def test_nothing_that_is_written_or_said_holds_a_secret_a_password_or_a_session_id(story: Story) -> None:
@@ -245,6 +248,7 @@ def test_nothing_that_is_written_or_said_holds_a_secret_a_password_or_a_session_
         "journal.sqlite-wal",
         "trail.csv",
         "sealed.jsonl",
+        "backup",
         "audit.html",
         "night.html",
         "snapshot 1",

@@ -36,7 +36,7 @@ def test_a_released_row_goes_with_the_next_run(closed: School) -> None:
     released = closed.typed("release", "UED1537", "--hold", "possible-successor", "--reason", "another person")
 
     assert (before, released.code) == (0, 0)
-    assert "The next run applies this row" in released.out
+    assert "the next run that applies acts on it" in released.out
     assert closed.typed("plan", "--check").code == 2
     assert closed.identity("UED1537")["holds"] == []
     assert closed.typed("run").code == 0
@@ -61,6 +61,14 @@ def test_a_kept_person_waits_until_the_keep_is_taken_back(school: School) -> Non
     assert "is kept in until 2026-12-24" in kept.out
     assert held == ["keep"]
     assert school.identity("DLA1209")["holds"] == []
+
+
+def test_a_keep_or_block_until_a_day_that_is_over_is_not_taken(school: School) -> None:
+    for verb in ("keep", "block"):
+        refused = school.typed(verb, "DLA1209", "--reason", "a slip of the pen", "--until", "2020-12-24")
+
+        assert refused.code == 1
+        assert "2020-12-24 is over already" in refused.err
 
 
 def test_a_keep_needs_a_reason(school: School) -> None:

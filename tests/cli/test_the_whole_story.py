@@ -208,6 +208,7 @@ def test_what_is_still_open_ends_a_run_with_4_and_can_be_resumed(school: School)
     assert "To try now: connector resume" in broken.out
     assert pending == 4
     assert (shown.code, resumed.code) == (2, 0)
+    assert shown.lines[-1].endswith(" resume --apply")  # what is to be typed is no dry run any more
     assert school.typed("plan", "--check").code == 2  # a session nobody could see before
     assert school.typed("run").code == school.typed("plan", "--check").code == 0
 
@@ -236,6 +237,10 @@ def test_the_audit_trail_is_proven_also_against_an_earlier_head(closed: School) 
 
 
 def test_the_rollover_is_declared_complete_by_a_named_person(school: School) -> None:
+    nothing_waits = school.typed("rollover", "complete")
+    school.configured("[rules]", "[rules]\nrollover_from = 2026-11-01\nrollover_until = 2027-02-15")
+
     assert school.typed("rollover", "complete").code == 0
 
+    assert (nothing_waits.code, "No rollover window" in nothing_waits.err) == (1, True)
     assert "rollover_complete set to" in school.typed("history").out

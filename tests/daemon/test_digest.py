@@ -95,4 +95,4 @@ def test_a_stopped_week_names_the_objection(tmp_path: Path) -> None:
     text = one.letters("digest")[0].text
     assert "Objections (" in text
     assert "max-revocations" in text
-    assert "5 runs stopped" in text
+    assert "an objection stopped 5 runs" in text

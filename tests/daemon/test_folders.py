@@ -140,6 +140,31 @@ def test_a_copy_that_keeps_the_old_time_is_news_by_its_size(tmp_path: Path) -> N
     assert folders.news(known, NOON + REST) is not None
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [(b"people\n\x1b[2J.csv", "people??[2J.csv"), (b"\xff.csv", "?.csv")], ids=["breaks", "bytes"]
+)
+def test_a_hostile_name_breaks_no_line(tmp_path: Path, name: bytes, said: str) -> None:
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("x")
+    except (OSError, ValueError):
+        pytest.skip("this file system takes no such name")
+    folders = Folders([tmp_path], REST)
+    folders.news({}, NOON)
+
+    news = folders.news({}, NOON + REST)
+
+    assert news == (said, NOON)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are none on Windows")
+def test_a_folder_may_hold_what_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+
+    assert Folders([tmp_path, tmp_path / "loop", tmp_path / "pipe"], REST).listing() == {}
+
+
 def test_a_listing_is_read_as_it_was_written() -> None:
     listing = {"inbox/people.csv": (12, 1_700_000_000_000_000_001)}
 

@@ -2,12 +2,15 @@
 
 import os
 import socket
+from contextlib import ExitStack
 from datetime import date
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import requests
 
+from connector.daemon import listening as daemon_listening
 from connector.daemon import webhook
 from connector.daemon.duties import NIGHT
 from connector.daemon.health import RESTS_SECONDS, living
@@ -25,6 +28,8 @@ from tests.servers import free_port
 from tests.servers.postgres import PostgresServer
 
 _CONFIG = Path(__file__).parents[2] / "config.example.toml"
+_MANY = 120
+"""More connections than are accepted at once."""
 _LONG = b"x" * (MOST_BYTES + 1)
 
 
@@ -355,3 +360,37 @@ def test_it_can_listen_nowhere(tmp_path: Path) -> None:
         due = one.one.step()
 
     assert due >= one.clock.now
+
+
+def test_a_name_that_can_be_none_stops_no_night(tmp_path: Path, logged: StringIO) -> None:
+    one = Watched(tmp_path, listen="a..b:9464")
+
+    with listening(one.one):
+        due = one.one.step()
+
+    assert due >= one.clock.now
+    assert "not-listening" in logged.getvalue()
+
+
+def test_whoever_sends_bit_by_bit_keeps_nobody_else_out(one: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon_listening, "_CONNECTION_SECONDS", 0.5)
+    with one.listening() as address, ExitStack() as slow:
+        port = int(address.rpartition(":")[2])
+        for _ in range(_MANY):
+            connection = slow.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            connection.send(b"GET /healthz HTTP/1.1\r\nX: ")
+
+        answer = requests.get(f"{address}/healthz", timeout=20)
+
+    assert answer.status_code == 200
+
+
+def test_a_config_that_was_changed_since_the_start_is_said_and_is_no_trouble(one: Watched, tmp_path: Path) -> None:
+    with one.listening() as address:
+        before = requests.get(f"{address}/readyz", timeout=5)
+        with (tmp_path / "config.toml").open("a") as file:
+            file.write("# another word\n")
+        after = requests.get(f"{address}/readyz", timeout=5)
+
+    assert (before.json()["config"], before.status_code) == ("is understood", 200)
+    assert (after.json()["config"], after.status_code) == ("is understood; this daemon goes by the one before", 200)

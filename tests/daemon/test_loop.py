@@ -1,6 +1,7 @@
 """The daemon's loop by a clock of its own: nights, what failed, what is open, what arrives, and who is told."""
 
 from datetime import UTC, date, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 from connector.config import Weekday
 from connector.daemon.errand import Scene
 from connector.daemon.loop import Daemon
-from connector.errors import TargetUnreachable
+from connector.errors import JournalError, TargetUnreachable
 from connector.model import LegState
-from connector.reconcile.journal_values import Run
+from connector.reconcile.journal_values import Claim, Run
 from tests.daemon.world import Harbour
 from tests.reconcile.build import ASSOCIATION, school
 
@@ -186,6 +187,19 @@ def test_a_fault_of_ours_is_told_and_ends_nothing(tmp_path: Path) -> None:
     assert "nobody foresaw (ZeroDivisionError)" in str(one.hearing.ran[0].error)
 
 
+def test_a_system_that_cannot_hang_up_keeps_nobody_from_hearing_of_the_run(tmp_path: Path) -> None:
+    one = harbour(tmp_path)
+    one.nights.ad.disconnect = _refuses  # type: ignore[method-assign] # a fault in an adapter
+
+    one.goes_on(one.daemon(), days=1)
+
+    assert one.hearing.results == ["applied"]
+
+
+def _refuses() -> None:
+    raise OSError("The connection is no connection.")
+
+
 def test_somebody_elses_run_is_waited_for_a_minute_at_a_time(tmp_path: Path) -> None:
     one = harbour(tmp_path)
     daemon = one.daemon()
@@ -256,6 +270,17 @@ def test_a_retry_that_fails_is_tried_again_not_at_once(tmp_path: Path) -> None:
     assert one.hearing.results == ["applied", "error", "error", "error"]
 
 
+def test_what_was_intended_before_the_clock_was_set_back_waits_for_no_other_day(tmp_path: Path) -> None:
+    one, daemon = open_after_a_night(tmp_path)
+    one.nights.ad.trouble.lost_before = set()
+    one.clock.on(hours=-10)
+
+    one.goes_on(daemon, minutes=1)
+
+    assert one.hearing.causes[-1] == "retry"
+    assert one.nights.is_closed("ok0")
+
+
 # --- what is asked for ------------------------------------------------------------------------------------------------
 
 
@@ -303,6 +328,18 @@ def test_runs_that_events_cause_confirm_nobody(tmp_path: Path) -> None:
 
     assert still_open
     assert one.nights.is_closed("ok0")
+
+
+def test_what_was_asked_for_before_the_clock_was_set_back_is_run_once(tmp_path: Path) -> None:
+    one = harbour(tmp_path)
+    daemon = one.daemon()
+    one.goes_on(daemon, minutes=1)
+    daemon.ask("webhook")
+    one.clock.on(hours=-8)
+
+    one.goes_on(daemon, hours=2)
+
+    assert one.hearing.causes == ["webhook"]
 
 
 def test_a_night_answers_what_was_asked_for_before_it(tmp_path: Path) -> None:
@@ -423,3 +460,20 @@ def test_once_leaves_the_school_to_a_daemon_that_works(tmp_path: Path) -> None:
     code = one.daemon().once()
 
     assert (code, one.runs()) == (0, [])
+
+
+def test_once_says_by_its_exit_code_that_it_could_not_even_look(
+    tmp_path: Path, logged: StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = harbour(tmp_path)
+    daemon = one.daemon()
+    monkeypatch.setattr(daemon.connector.journal, "succeed", _away)
+
+    code = daemon.once()
+
+    assert code == 1
+    assert "daemon-stands-by" not in logged.getvalue()
+
+
+def _away(*_: object) -> Claim:
+    raise JournalError("The journal could not be read: no answer.", "Look at it.")

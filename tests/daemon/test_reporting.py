@@ -88,6 +88,17 @@ def unreachable(one: Mailed) -> Daemon:
     return daemon
 
 
+def test_a_door_that_stays_open_is_open_in_the_picture_of_every_later_night(tmp_path: Path) -> None:
+    one = told(tmp_path)
+    daemon = unreachable(one)
+
+    one.goes_on(daemon, days=2)
+
+    rows = one.letters("report")[-1].text.partition("Last runs")[2].splitlines()[1:4]
+    assert [row.split()[2] for row in rows] == ["1", "1", "1"]
+    assert [row.split()[0] for row in rows] == ["2026-11-19", "2026-11-20", "2026-11-21"]
+
+
 def test_a_retry_that_changes_nothing_is_not_told(tmp_path: Path) -> None:
     one = told(tmp_path)
     unreachable(one)

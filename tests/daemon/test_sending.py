@@ -256,6 +256,27 @@ def test_a_web_server_nobody_vouches_for_gets_nothing(tmp_path: Path, web: WebSe
     assert "certificate" in one.journal.duties.unsent()[0].problem
 
 
+def test_what_the_environment_says_of_proxies_and_authorities_counts_for_nothing(
+    tmp_path: Path, web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(web.ca_file))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for school in ("ours", "theirs"):
+        (tmp_path / school).mkdir()
+
+    believed = posted(told(tmp_path / "ours", sends=True), web).nights_pass()
+    vouched_for = len(web.asked)
+    strange = posted(told(tmp_path / "theirs", sends=True), web, ca_file=False).nights_pass()
+
+    assert (vouched_for, believed.journal.duties.unsent()) == (1, ())
+    assert len(web.asked) == vouched_for
+    assert "certificate" in strange.journal.duties.unsent()[0].problem
+
+
 def test_a_secret_that_is_not_there_is_said_and_nothing_is_posted(
     tmp_path: Path, web: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

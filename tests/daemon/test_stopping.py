@@ -117,8 +117,25 @@ def test_a_bell_wakes_who_rests_and_shortens_no_settle_time() -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is none on Windows")
+@pytest.mark.parametrize("ignored", ["ignored", ""])
+def test_a_terminal_that_closes_ends_the_daemon_gracefully_but_for_nohup(ignored: str) -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    stopping = Stopping()
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+        stopping.on_signals(60, lambda _: None)
+        os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    assert stopping.asked is not bool(ignored)
+
+
 def test_a_signal_asks_to_stop_and_a_process_that_does_not_is_left() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in signals}
     left = threading.Event()
     codes: list[int] = []
     stopping = Stopping()

@@ -4,6 +4,8 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from connector.daemon.loop import Daemon
 from connector.daemon.notifying import WATCHDOG
 from connector.daemon.succession import Heart, Succession
@@ -110,6 +112,19 @@ def test_a_heart_beats_while_the_main_thread_works_and_stops_where_that_is_stuck
     assert beaten
     assert set(told) == {WATCHDOG}
     assert len(told) == stuck
+
+
+def test_a_fault_of_ours_stops_no_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    succession = Succession(harbour(tmp_path).journal, 0.06)
+    monkeypatch.setattr(Succession, "sign_of_life", lambda _: 1 / 0)
+
+    with Heart(succession, told.append).beating():
+        until = time.monotonic() + 5
+        while len(told) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+
+    assert len(told) >= 2
 
 
 def test_who_lost_the_claim_takes_it_back_when_nobody_else_wants_it(tmp_path: Path) -> None:

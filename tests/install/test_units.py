@@ -75,6 +75,7 @@ def test_a_unit_runs_as_its_own_user_and_writes_one_folder(name: str) -> None:
         "strict", "/var/lib/connector", "yes",
     )  # fmt: skip
     assert said["CapabilityBoundingSet"] == ""
+    assert said["LimitCORE"] == "0"  # a core file would hold every secret that was open
 
 
 @pytest.mark.parametrize("name", UNITS)

@@ -60,6 +60,14 @@ def test_the_recipe_starts_a_verb_with_options_that_it_has() -> None:
     assert [word for word in words if word.startswith("--") and word not in options] == []
 
 
+def test_the_recipe_takes_no_folder_that_another_user_made() -> None:
+    text = RECIPE.read_text(encoding="ascii")
+
+    looked, made = text.index("GetOwner"), text.index("New-Item -ItemType Directory")
+    assert looked < made < text.index('"/setowner"') < text.index('"/inheritance:r"') < text.index('"init"')
+    assert 'notin @("S-1-5-32-544", "S-1-5-18")' in text
+
+
 def test_the_recipe_is_plain_ascii_stops_at_the_first_error_and_closes_what_it_opens() -> None:
     text = RECIPE.read_text(encoding="ascii")
 

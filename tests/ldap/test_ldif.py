@@ -233,6 +233,21 @@ def test_check_says_what_is_wrong_without_raising(tmp_path: Path) -> None:
     assert "line 1" in finding.message
 
 
+def test_check_says_that_the_directory_knows_nothing_yet_of_what_was_changed_in_its_export(tmp_path: Path) -> None:
+    write(tmp_path, *person())
+    opened = directory(tmp_path)
+    before = [finding.level for finding in opened.check()]
+    opened.close([CloseAccount(opened.read_all().accounts[0])])
+
+    finding = opened.check()[-1]
+
+    assert "warning" not in before
+    assert finding.level == "warning"
+    assert "is not in the directory yet" in finding.message
+    assert ".changes.ldif" in finding.message
+    assert "ldifde -i -f FILE" in finding.remedy
+
+
 def test_a_file_that_turned_bad_since_the_plan_is_left_alone(tmp_path: Path) -> None:
     file = write(tmp_path, *person())
     opened = directory(tmp_path)

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from connector.reconcile import journal_tables as tables
 from connector.reconcile.going_live import GO_LIVE
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_audit import key_check
-from connector.reconcile.journal_backup import lay_backup, take_backup
+from connector.reconcile.journal_backup import FORMAT, lay_backup, take_backup
 from connector.reconcile.journal_daemon_tables import outbox
 from connector.reconcile.journal_engine import open_engine
 from connector.reconcile.journal_migrate import upgrade
@@ -214,6 +215,73 @@ def test_a_spoilt_backup_is_refused_before_anything_is_written(backup: Path, spo
 
     with pytest.raises(JournalError, match=r"cannot be believed.*Nothing was written"):
         prove(backup, KEY)
+
+
+def foreign(*lines: object, **header: object) -> bytes:
+    """Give a backup by somebody who has seen one, and does not have the key: the header tells right from wrong keys."""
+    known = {"format": FORMAT, "version": 1, "revision": "0001", "school": "Harbour"}
+    known |= {"made_at": "2026-11-22T00:00:00+00:00", "head": "0:0", "key": key_check(KEY)} | header
+    return gzip.compress(b"".join(json.dumps(line).encode() + b"\n" for line in (known, *lines)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        foreign({"table": "audit", "columns": 5}),
+        foreign({"table": "audit"}),
+        foreign({"table": ["audit"], "columns": []}),
+        foreign({"table": "audit", "columns": [["id; DROP TABLE audit"]]}),
+        foreign({"counts": {}, "mac": "\ud800"}),
+        foreign(key="\ud800"),
+        foreign({"columns": ["id"], "table": "no_such_table"}, [1], {"counts": {"no_such_table": 1}, "mac": "0" * 64}),
+        foreign([1]),
+        foreign() + foreign(),
+    ],
+    ids=["columns", "no-columns", "table", "sql", "mac", "key", "no-such-table", "row-before-table", "two-members"],
+)
+def test_a_backup_by_somebody_without_the_key_is_refused_in_words(backup: Path, content: bytes) -> None:
+    backup.write_bytes(content)
+
+    with pytest.raises(JournalError, match=r"cannot be believed.*Nothing was written"):
+        prove(backup, KEY)
+
+
+def test_what_is_not_proven_fills_no_memory_whatever_it_unpacks_to(backup: Path) -> None:
+    start = gzip.decompress(foreign({"columns": ["id"], "table": "audit"}))
+    with gzip.open(backup, "wb", compresslevel=1) as file:
+        file.write(start + b"[")
+        for _ in range(64):
+            file.write(b"[]," * (1 << 18))
+        file.write(b"1]\n")
+    tracemalloc.start()
+
+    with pytest.raises(JournalError, match="cannot be believed"):
+        prove(backup, KEY)
+
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 16 << 20
+
+
+def test_a_second_member_or_anything_else_behind_the_end_is_refused(backup: Path) -> None:
+    whole = backup.read_bytes()
+
+    for more in (gzip.compress(b"[1]\n"), gzip.compress(b"\n"), whole, b"PK"):
+        backup.write_bytes(whole + more)
+        with pytest.raises(JournalError, match="cannot be believed"):
+            prove(backup, KEY)
+
+
+def test_a_backup_never_follows_a_link_that_was_laid_under_its_name(full: Journal, tmp_path: Path) -> None:
+    theirs, link = tmp_path / "theirs", tmp_path / "link"
+    theirs.write_bytes(gzip.compress(b"an older backup"))
+    link.symlink_to(theirs)
+
+    lay_backup(full.store, "Harbour", link)
+
+    assert gzip.decompress(theirs.read_bytes()) == b"an older backup"
+    assert not link.is_symlink()
+    assert prove(link, KEY).header.school == "Harbour"
 
 
 def test_a_backup_made_with_another_key_is_refused_and_says_so(backup: Path) -> None:

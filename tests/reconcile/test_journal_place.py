@@ -1,6 +1,7 @@
 """A journal is looked at where it lies, and moved so that nobody ever works on both."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -12,6 +13,7 @@ from connector.reconcile.journal import Journal
 from connector.reconcile.journal_backup import take_backup
 from connector.reconcile.journal_moving import move
 from connector.reconcile.journal_place import Place
+from connector.reconcile.journal_restore import put_back
 from tests.reconcile.full_journal import filled
 from tests.reconcile.journal_builders import KEY, TODAY, begin
 
@@ -145,6 +147,24 @@ def test_a_move_that_fails_leaves_the_old_place_as_it_was(
     with Journal.open(journal_url, audit_key=KEY) as opened:
         assert opened.verify_audit().ok
     assert not (tmp_path / "moving.backup").exists()
+
+
+def test_a_move_whose_end_is_not_known_leaves_no_two_places_that_go_on(
+    journal: Journal, journal_url: str, elsewhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer_is_lost(*words: Any, **more: Any) -> None:
+        put_back(*words, **more)
+        raise JournalError("The database does not answer.")
+
+    monkeypatch.setattr(journal_moving, "put_back", answer_is_lost)
+
+    with pytest.raises(JournalError, match=r"may be in .* already"):
+        moved(journal_url, elsewhere, tmp_path)
+
+    with pytest.raises(JournalError, match="it has moved"):
+        journal.block("p1", "alice", "court order")
+    with Journal.open(elsewhere, audit_key=KEY) as there:
+        assert there.verify_audit().ok
 
 
 def test_a_move_that_was_cut_short_is_ended_by_moving_there_again(

@@ -145,6 +145,24 @@ def test_an_urgent_row_nobody_closed_needs_you() -> None:
     assert all(line.warns for line in section(made_report, "urgent"))
 
 
+def test_an_urgent_row_nobody_closed_says_that_it_is_open_and_what_to_type_and_not_why() -> None:
+    line = section(made(discreet=True), "urgent")[0]
+
+    assert "still open, nothing was driven in this run" in line.text
+    assert "has ended" not in line.text
+    assert "to close it now" in line.to_do
+    assert line.commands == ("connector revoke ABB1475 --reason TEXT --apply",)
+
+
+def test_what_stands_on_a_worklist_is_sent_to_the_list_and_not_to_another_try() -> None:
+    waiting = "on the worklist engage-worklist.csv since 2026-11-21, until a later export shows it done"
+
+    line = section(made(leg("1059", LegState.INTENDED, detail=waiting)), "open")[0]
+
+    assert line.to_do.startswith("Do what the worklist says, then export")
+    assert line.commands == ("connector check",)
+
+
 def test_a_child_to_be_hidden_and_an_account_out_of_reach_are_listed() -> None:
     lines = section(made(), "look")
 

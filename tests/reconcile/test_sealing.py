@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from connector.errors import JournalError
+from connector.errors import ConfigError, JournalError
 from connector.reconcile import sealing as module
 from connector.reconcile.journal import Journal
 from connector.reconcile.sealing import Sealing
+from tests.reconcile.journal_builders import execute
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 
@@ -124,3 +125,30 @@ def test_a_file_that_does_not_prove_itself_or_has_no_seal_here_is_never_deleted(
 
 def test_it_says_before_which_day_it_would_seal(journal: Journal, folder: Path) -> None:
     assert sealing(written(journal, OLD), folder).due(NOW) == date(2025, 10, 1)
+
+
+def test_a_seal_whose_day_was_changed_in_the_database_makes_no_young_file_an_old_one(
+    journal: Journal, folder: Path
+) -> None:
+    made = sealing(written(journal, OLD, YOUNG), folder).seal(NOW)
+    assert made is not None
+    execute(journal, "UPDATE checkpoints SET sealed_at = :at", at=datetime(1990, 1, 1, tzinfo=UTC))
+
+    gone = sealing(journal, folder, years=1).delete(NOW)
+
+    assert gone == ()
+    assert made[0].exists()
+
+
+@pytest.mark.parametrize("to", ["/dev/null", "elsewhere"])
+def test_nothing_is_sealed_into_a_link_that_somebody_laid(journal: Journal, folder: Path, to: str) -> None:
+    written(journal, OLD, YOUNG)
+    folder.mkdir()
+    (folder / "elsewhere").write_text("theirs", encoding="ascii")
+    (folder / "audit-000000001.jsonl").symlink_to(to)
+
+    with pytest.raises(ConfigError, match="no file of its own"):
+        sealing(journal, folder).seal(NOW)
+
+    assert journal.checkpoints() == ()
+    assert (folder / "elsewhere").read_text(encoding="ascii") == "theirs"
