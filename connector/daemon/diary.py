@@ -90,7 +90,7 @@ class Diary:
         if drove:
             self._write(claim, DRIVEN, now.isoformat())
         if begun.cause != RETRY:
-            self._answered(claim, begun.at)
+            self._answered(claim, begun.at, now)
 
     def went_wrong(self, claim: Claim, begun: Begun, now: datetime) -> None:
         """Enter that a run did not come to its end, and when: it is tried again some time later."""
@@ -116,11 +116,11 @@ class Diary:
     def _is_ours(self, run: PastRun) -> bool:
         return run.kind in _KINDS and run.operator == self._operator
 
-    def _answered(self, claim: Claim, since: datetime) -> None:
-        """Forget what was asked for before a run began: it has seen whatever there was to see."""
+    def _answered(self, claim: Claim, since: datetime, now: datetime) -> None:
+        """Forget what was asked for before a run began, also by a clock that was ahead: it has seen all there was."""
         with self._asking:
             asked = remembered(self._values()).asked
-            if asked is not None and asked.at <= since:
+            if asked is not None and not since < asked.at <= now:
                 self._journal.duties.forget(claim, [ASKED])
 
     def _values(self) -> Mapping[str, str]:

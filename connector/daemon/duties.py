@@ -64,10 +64,11 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long is waited after a try that failed, and between two runs that events caused."""
+    """How long is waited after a night that failed, between two runs that events caused, and to drive what is open."""
 
     retry: timedelta = timedelta(minutes=10)
     trigger: timedelta = timedelta(minutes=15)
+    drive: timedelta = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,9 @@ def next_duty(
 ) -> Next:
     """Say what is to be done now. `drive_from` is from when on something that is open can be driven; None: nothing."""
     night_at = _night_at(schedule, known, now, patience)
-    asked_at = _later(known.asked.at, known.triggered_at, patience.trigger, now) if known.asked else None
-    retry_at = _later(drive_from, known.driven_at, patience.retry, now) if drive_from else None
+    # What was asked for at a time that has not come yet, was so before the clock was set back.
+    asked_at = _later(min(known.asked.at, now), known.triggered_at, patience.trigger, now) if known.asked else None
+    retry_at = _later(drive_from, known.driven_at, patience.drive, now) if drive_from else None
     if night_at <= now:
         return RunNight(schedule.begun(now), _cause(schedule, known, now))
     if known.asked and asked_at is not None and asked_at <= now:
@@ -114,6 +116,17 @@ def next_duty(
     if retry_at is not None and retry_at <= now:
         return Retry()
     return Nothing(min(at for at in (night_at, asked_at, retry_at) if at is not None))
+
+
+def begun_by(duty: RunNight | RunAsked | Retry, now: datetime) -> Begun:
+    """Give the run that a duty begins."""
+    match duty:
+        case RunNight():
+            return Begun(duty.cause, now, duty.day)
+        case RunAsked():
+            return Begun(duty.asked.cause, now)
+        case Retry():
+            return Begun(RETRY, now)
 
 
 def _night_at(schedule: Schedule, known: Remembered, now: datetime, patience: Patience) -> datetime:

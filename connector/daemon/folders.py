@@ -48,7 +48,7 @@ class Folders:
         if not rested:
             return None
         since, name = min(rested)
-        return Path(name).name, since
+        return _printable(Path(name).name), since
 
     def _began(self, name: str, look: Look, now: datetime) -> datetime:
         before, since = self._since.get(name, (None, now))
@@ -65,6 +65,11 @@ class Folders:
             if folder not in self._unread:  # said once, and again when it was there in between
                 _log.warning("folder-unread", folder=str(folder), problem=error.strerror)
             self._unread.add(folder)
+
+
+def _printable(name: str) -> str:
+    """Give a name as it can be written anywhere: it may hold line breaks, or bytes that no encoding knows."""
+    return "".join(one if one.isprintable() else "?" for one in name)
 
 
 def _file(entry: os.DirEntry[str]) -> Iterator[tuple[str, Look]]:

@@ -8,14 +8,14 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from connector.config import Config, load
-from connector.daemon.calendar import Schedule
-from connector.daemon.duties import NIGHT, TRIED, remembered
+from connector.daemon.ground import Stamp, stamp_of
 from connector.daemon.loop import State
-from connector.daemon.succession import KEY, STUCK_SECONDS
+from connector.daemon.sight import KEY, late_night
+from connector.daemon.succession import STUCK_SECONDS
 from connector.errors import ConnectorError
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_gauges import Standing, standing
@@ -23,9 +23,6 @@ from connector.registry import validate
 
 RESTS_SECONDS = 300.0
 """How long a daemon that runs nothing may come no further: its loop comes round every few seconds."""
-
-NIGHT_LATE = timedelta(hours=2)
-"""How long after its time a night may still be under way: 26 hours after the one before."""
 
 _LEAST_BYTES = 16 << 20
 
@@ -77,18 +74,25 @@ class Readiness:
     reading: Reading
     state: Callable[[], State]
     clock: Callable[[], datetime]
-    _read_config: tuple[tuple[int, int], str] | None = None
+    _read_config: tuple[Stamp, str] | None = None
+    _started_with: Stamp | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._started_with = stamp_of(self.config.path)
 
     def answer(self) -> Answer:
         """Look at everything; each problem in words."""
         problems = {"config": self._config()}
-        said = {"config": problems["config"] or "is understood"}
+        changed = stamp_of(self.config.path) != self._started_with
+        understood = "is understood; this daemon goes by the one before" if changed else "is understood"
+        said = {"config": problems["config"] or understood}
         try:
             known = standing(self.reading.journal().store, KEY)
         except ConnectorError as error:
             problems["journal"] = said["journal"] = error.message
         else:
-            problems |= {"journal": self._journal(known), "night": self._night(known)}
+            night = late_night(self.config, known, self.clock())
+            problems |= {"journal": self._journal(known), "night": night}
             problems["claim"] = "" if known.claimed else "no daemon holds the claim"
             said["journal"] = problems["journal"] or "is read and can be written"
             said["claim"] = problems["claim"] or ("held by this daemon" if self.state().works else "standing by")
@@ -97,11 +101,8 @@ class Readiness:
 
     def _config(self) -> str:
         """Say what is wrong with the config as it lies there now: the next start reads that one."""
-        try:
-            stat = self.config.path.stat()
-        except OSError:
+        if (stamp := stamp_of(self.config.path)) is None:
             return "cannot be read"
-        stamp = stat.st_mtime_ns, stat.st_size
         if self._read_config is None or self._read_config[0] != stamp:
             self._read_config = stamp, _understood(self.config.path)
         return self._read_config[1]
@@ -111,14 +112,6 @@ class Readiness:
         if known.read_only:
             return "the database takes no writes"
         return _unwritable(known.file) if known.file else ""
-
-    def _night(self, known: Standing) -> str:
-        values = {name: value for name, (_, value) in known.duties.items() if name in (NIGHT, TRIED)}
-        nights = remembered(values).nights or ()
-        asked = Schedule(self.config.nightly.at, self.config.site.zone).begun(self.clock() - NIGHT_LATE)
-        if any(day >= asked for day in nights):
-            return ""
-        return f"none came to its end for {asked.isoformat()}" if nights or TRIED in values else ""
 
 
 def _understood(path: Path) -> str:

@@ -8,6 +8,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,8 @@ MOST_BYTES = 64 << 10
 
 _ANSWERS_SECONDS = 5
 """How long a database is waited for: whoever probes does not wait longer."""
+_CONNECTION_SECONDS = 15.0
+"""How long a connection lives that is not being answered: whoever sends bit by bit would hold it for ever."""
 _A_MINUTE, _MINUTE = 10, 60.0
 _MOST_ADDRESSES = 1_000
 _THREADS = 4
@@ -234,9 +237,10 @@ def listening(daemon: Daemon) -> Iterator[None]:
     app = Listening(config, lambda: daemon.state, lambda: daemon.heart.still_seconds, daemon.ask, reading, daemon.clock)
     try:
         server = Server(app, config.daemon.listen) if config.daemon.listen else None
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a name that cannot be one is refused while it is encoded
         server = None
-        _log.error("not-listening", address=config.daemon.listen, problem=error.strerror, next="[daemon] listen")
+        problem = getattr(error, "strerror", None) or str(error)
+        _log.error("not-listening", address=config.daemon.listen, problem=problem, next="[daemon] listen")
     with server.served() if server else contextlib.nullcontext():
         yield
     reading.close()
@@ -268,16 +272,34 @@ class Server:
         try:
             yield
         finally:
-            self._over.set()
-            if wake := getattr(self._server, "pull_trigger", None):
-                wake()
-            thread.join(_ANSWERS_SECONDS)
+            # Set by the serving thread itself, once it is woken: woken after its end, we would write into a pipe that is
+            # closed, whose number may be the journal's by then.
+            self._server.trigger.pull_trigger(self._over.set)
+            thread.join(2 * _ANSWERS_SECONDS)
 
     def _serve(self) -> None:
         # Closed on the thread that waits for the sockets: closed by another one, it would wait for what is gone.
         while not self._over.is_set():
             wasyncore.loop(timeout=1.0, map=self._sockets, count=1)
-        self._server.close()
+            self._cut(time.time() - _CONNECTION_SECONDS)
+        self._end()
+
+    def _end(self) -> None:
+        """Close everything, but not the pipe into which a thread that still answers would write, as above."""
+        answering = self._server.task_dispatcher
+        answering.shutdown(timeout=_ANSWERS_SECONDS)
+        for channel in tuple(self._server.active_channels.values()):
+            channel.handle_close()
+        if answering.threads:
+            wasyncore.dispatcher.close(self._server)
+        else:
+            self._server.close()
+
+    def _cut(self, before: float) -> None:
+        """Close what was connected before a time and is not being answered: only so many are accepted at once."""
+        for channel in self._server.active_channels.values():
+            if not channel.requests and channel.creation_time < before:
+                channel.will_close = True
 
 
 def _bound(address: str) -> socket.socket:

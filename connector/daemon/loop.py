@@ -27,18 +27,21 @@ from connector.daemon.duties import (
     Retry,
     RunAsked,
     RunNight,
+    begun_by,
     next_duty,
 )
 from connector.daemon.errand import Errand, Ran, Scene
 from connector.daemon.errands import errands
 from connector.daemon.folders import Folders
+from connector.daemon.ground import Ground
 from connector.daemon.notifying import READY, STOPPING, WATCHDOG, Notify, silent
+from connector.daemon.open_work import open_work
+from connector.daemon.sight import Worker
 from connector.daemon.stopping import Stopping
 from connector.daemon.succession import Heart, Succession
 from connector.errors import ConnectorError, RunInProgress, StoppedEarly
-from connector.model import LegState
 from connector.reconcile.interrupting import Attendance
-from connector.reconcile.journal_values import Claim, OpenLeg
+from connector.reconcile.journal_values import Claim
 from connector.reconcile.reading import utc_now
 from connector.reconcile.running import REPORTED, RunResult
 
@@ -90,6 +93,7 @@ class Daemon:
     heart: Heart = field(init=False)
     _diary: Diary = field(init=False)
     _succession: Succession = field(init=False)
+    _ground: Ground = field(init=False)
     _folders: Folders = field(init=False)
     _errands: Sequence[Errand] = field(init=False)
     _untold: list[tuple[Errand, Ran]] = field(default_factory=list)
@@ -104,6 +108,7 @@ class Daemon:
         config = connector.config
         self._diary = Diary(connector.journal, connector.operator)
         self._succession = Succession(connector.journal, config.daemon.lease_seconds)
+        self._ground = Ground(connector.journal, config.path)
         self.heart = Heart(self._succession, self.notify)
         watched = [config.site.folder / name for name in config.daemon.watch]
         self._folders = Folders(watched, timedelta(seconds=config.daemon.rest_seconds))
@@ -119,6 +124,7 @@ class Daemon:
 
     def run(self) -> None:
         """Work until asked to stop, or stand by while another daemon works."""
+        self._succession.worker = Worker.here(self.clock(), once=False).text()
         with self.heart.beating():
             self.notify(READY)
             while not self.stopping.asked and (self.lives is None or self.lives()):
@@ -129,12 +135,13 @@ class Daemon:
 
     def once(self) -> int:
         """Do everything that is due now, and end; give the exit code. Another daemon that works is left to it."""
+        self._succession.worker = Worker.here(self.clock(), once=True).text()
         with self.heart.beating():
             while not self.stopping.asked and self.step() <= self.clock():
                 pass
-        works = self.state.works
+        works, problem = self.state.works, self.state.problem
         self.close()
-        if not works:
+        if not (works or problem):
             _log.info("daemon-stands-by", reason="another daemon works for this school")
         return self.exit_code
 
@@ -180,15 +187,18 @@ class Daemon:
             _log.warning("daemon-waits", problem=str(error), again_in_seconds=MINUTE.total_seconds())
         except ConnectorError as error:
             until, problem = self._hold_back(), str(error)
+            self.exit_code = max(self.exit_code, error.exit_code)
             _log.warning("daemon-step", problem=str(error))
         except Exception as error:  # noqa: BLE001 - a fault of ours: said, and everything else goes on
             until, problem = self._hold_back(), type(error).__name__
+            self.exit_code = max(self.exit_code, ConnectorError.exit_code)
             _log.exception("daemon-step")
         works = self._succession.claim is not None
         self.state = State(works, "", self.clock(), problem)
         return until
 
     def _stepped(self, now: datetime) -> datetime:
+        self._ground.look()
         if not self._succession.holds(now):
             return now + STAND_BY
         claim = self._claim
@@ -219,8 +229,10 @@ class Daemon:
                 _log.info("daemon-goes-on", open=len(begun_already))
                 return Retry()  # at once: people stand half closed
         daemon = self.connector.config.daemon
-        patience = Patience(timedelta(minutes=daemon.retry_minutes), timedelta(minutes=daemon.trigger_minutes))
-        return next_duty(schedule, known, self._drive_from(patience), now, patience)
+        retry = timedelta(minutes=daemon.retry_minutes)
+        work = open_work(self.connector, retry, now)
+        patience = Patience(retry, timedelta(minutes=daemon.trigger_minutes), work.pause)
+        return next_duty(schedule, known, work.since, now, patience)
 
     def _arrived(self, page: Page, now: datetime) -> Asked | None:
         """Give the run that a file which arrived in a watched folder asks for."""
@@ -231,16 +243,6 @@ class Daemon:
             return None
         news = self._folders.news(page.files, now)
         return Asked(f"file {news[0]}", news[1]) if news else None
-
-    def _drive_from(self, patience: Patience) -> datetime | None:
-        """Say from when on something that is open can be driven: what is effective by a time, not before it."""
-        if self.connector.live.was_put_back:
-            return None  # it may have been called off, or undone, after the backup: somebody looks first
-        journal = self.connector.journal
-        waiting = [leg.effective_by for leg in journal.open_legs() if _waits_for_time(leg)]
-        intended = [leg.intended_at for leg in journal.open_legs() if not _waits_for_time(leg)]
-        intended += [change.intended_at for change in journal.open_changes()]
-        return min([*(at for at in waiting if at), *(at + patience.retry for at in intended)], default=None)
 
     def _hold_back(self) -> datetime:
         self._held_until = self.clock() + MINUTE
@@ -260,7 +262,7 @@ class Daemon:
     # --- one run ----------------------------------------------------------------------------------------------------
 
     def _do(self, claim: Claim, duty: RunNight | RunAsked | Retry, now: datetime) -> None:
-        begun = _begun(duty, now)
+        begun = begun_by(duty, now)
         self._telling = False
         files = self._folders.listing() if self._folders.paths else None
         self._diary.begins(claim, begun)
@@ -299,10 +301,16 @@ class Daemon:
             _log.info("run-ended", run_id=str(result.run_id), cause=begun.cause, **_said(result))
             return Ran(begun.cause, begun.at, self.clock(), result)
         finally:
-            # A night later every connection would be stale, and a password may be another by then.
-            self.connector.targets.disconnect()
+            self._let_go()
         self.exit_code = max(self.exit_code, error.exit_code)
         return Ran(begun.cause, begun.at, self.clock(), None, error)
+
+    def _let_go(self) -> None:
+        """Disconnect: a night later every connection would be stale, and a password may be another by then."""
+        try:
+            self.connector.targets.disconnect()
+        except Exception:  # noqa: BLE001 - whoever cannot hang up changes nothing about the run that has ended
+            _log.exception("disconnect")
 
     def _result(self, begun: Begun) -> RunResult:
         attendance = Attendance(self._succession.owner, self._check, self._sleep)
@@ -315,6 +323,7 @@ class Daemon:
     def _check(self) -> None:
         self.heart.mark()
         self.stopping.check()
+        self._ground.look()
         self._succession.keep(self.clock())
 
     def _sleep(self, seconds: float) -> None:
@@ -376,20 +385,6 @@ class Daemon:
             _log.exception("errand", errand=type(errand).__name__)
             return False
         return True
-
-
-def _begun(duty: RunNight | RunAsked | Retry, now: datetime) -> Begun:
-    match duty:
-        case RunNight():
-            return Begun(duty.cause, now, duty.day)
-        case RunAsked():
-            return Begun(duty.asked.cause, now)
-        case Retry():
-            return Begun(RETRY, now)
-
-
-def _waits_for_time(leg: OpenLeg) -> bool:
-    return leg.state is LegState.EFFECTIVE_BY and leg.effective_by is not None
 
 
 def _said(result: RunResult) -> dict[str, Any]:

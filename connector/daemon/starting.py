@@ -29,7 +29,9 @@ def start(config_path: Path, *, once: bool = False, lives: Callable[[], bool] | 
     stopping.on_signals(daemon.connector.config.daemon.stop_seconds)
     _log.info("daemon-starts", config=str(config_path), once=once)
     if once:
-        return daemon.once()
+        code = daemon.once()
+        _log.info("daemon-ends", exit_code=code, next_night=daemon.schedule.next_night(daemon.clock()).isoformat())
+        return code
     with listening(daemon):
         daemon.run()
     _log.info("daemon-ends")

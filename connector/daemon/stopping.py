@@ -16,8 +16,8 @@ import structlog
 
 from connector.errors import StoppedEarly
 
-_SIGNALS = ("SIGTERM", "SIGINT", "SIGBREAK")
-"""SIGBREAK is how a Windows service is asked to end."""
+_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
+"""SIGBREAK is how a Windows service is asked to end; SIGHUP comes when a terminal is closed."""
 
 _log = structlog.stdlib.get_logger("connector.daemon")
 
@@ -82,7 +82,8 @@ class Stopping:
                 timer.start()
 
         for name in _SIGNALS:
-            if (number := getattr(signal, name, None)) is not None:
+            number = getattr(signal, name, None)
+            if number is not None and not (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):  # nohup(1)
                 signal.signal(number, asked)
 
     def _leave(self, seconds: float, leave: Callable[[int], object]) -> None:

@@ -15,11 +15,11 @@ from uuid import uuid4
 import structlog
 
 from connector.daemon.notifying import WATCHDOG, Notify, silent
+from connector.daemon.sight import KEY, WORKER
 from connector.errors import ConnectorError, RunInProgress
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import Claim
 
-KEY = "daemon"
 STUCK_SECONDS = 30 * 60.0
 """How long the main thread may come no further before nobody speaks for it any more: then another one takes over."""
 
@@ -28,12 +28,16 @@ _log = structlog.stdlib.get_logger("connector.daemon")
 
 @dataclass(slots=True)
 class Succession:
-    """The claim of one daemon, and under which name it is held. `seconds` is how long it lives without a sign."""
+    """The claim of one daemon, and under which name it is held. `seconds` is how long it lives without a sign.
+
+    `worker` is written down for those who ask who works.
+    """
 
     journal: Journal
     seconds: float
     owner: str = field(default_factory=lambda: uuid4().hex)
     claim: Claim | None = None
+    worker: str = ""
     _kept_at: datetime | None = None
 
     def holds(self, now: datetime) -> bool:
@@ -82,6 +86,8 @@ class Succession:
         except RunInProgress:
             return
         _log.info("daemon-works", owner=self.owner[:8])
+        if self.worker:
+            self.journal.duties.done(self.claim, WORKER, self.worker)
 
 
 @dataclass(slots=True)
@@ -125,4 +131,6 @@ class Heart:
                 self.succession.doubt()
             except ConnectorError as error:
                 _log.warning("daemon-heart", problem=str(error))
+            except Exception:  # noqa: BLE001 - a fault of ours: said, and the next beat is tried all the same
+                _log.exception("daemon-heart")
             self.notify(WATCHDOG)

@@ -2,10 +2,13 @@
 
 import os
 import socket
+import threading
+import time
 from contextlib import ExitStack
 from datetime import date
 from io import StringIO
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import requests
@@ -14,7 +17,7 @@ from connector.daemon import listening as daemon_listening
 from connector.daemon import webhook
 from connector.daemon.duties import NIGHT
 from connector.daemon.health import RESTS_SECONDS, living
-from connector.daemon.listening import MOST_BYTES, Rate, listening
+from connector.daemon.listening import MOST_BYTES, Listening, Rate, Server, listening
 from connector.daemon.loop import State
 from connector.daemon.succession import STUCK_SECONDS
 from connector.reconcile.journal import Journal
@@ -394,3 +397,31 @@ def test_a_config_that_was_changed_since_the_start_is_said_and_is_no_trouble(one
 
     assert (before.json()["config"], before.status_code) == ("is understood", 200)
     assert (after.json()["config"], after.status_code) == ("is understood; this daemon goes by the one before", 200)
+
+
+def test_who_ends_while_others_answer_writes_into_no_file_that_is_not_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe that is closed and still written into would be another file by then: the journal, at worst."""
+    monkeypatch.setattr(daemon_listening, "_ANSWERS_SECONDS", 0.1)
+    begun, go_on, address = threading.Event(), threading.Event(), f"127.0.0.1:{free_port()}"
+
+    def slow(_environ: object, start_response: Any) -> list[bytes]:
+        begun.set()
+        go_on.wait(10)
+        start_response("200 OK", [])
+        return [b""]
+
+    server = Server(cast("Listening", slow), address)
+    with server.served(), socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as asking:
+        asking.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert begun.wait(5)
+
+    with ExitStack() as stack:
+        victims = [tmp_path / str(number) for number in range(40)]
+        for victim in victims:
+            stack.enter_context(victim.open("wb", buffering=0))
+        go_on.set()
+        time.sleep(0.3)
+    assert [victim.stat().st_size for victim in victims] == [0] * len(victims)
+    server._server.close()
