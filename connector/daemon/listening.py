@@ -272,8 +272,8 @@ class Server:
         try:
             yield
         finally:
-            # Set by the serving thread itself, once it is woken: woken after its end, we would write into a pipe that is
-            # closed, whose number may be the journal's by then.
+            # The serving thread sets it itself when it is woken. After its end its pipe is closed: what would
+            # be written into then may be the journal.
             self._server.trigger.pull_trigger(self._over.set)
             thread.join(2 * _ANSWERS_SECONDS)
 
