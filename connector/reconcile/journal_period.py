@@ -85,8 +85,8 @@ def _releases(conn: Connection, since: datetime, until: datetime) -> list[Word]:
     ]
     told = (audit.c.kind == "released") & (audit.c.at >= since) & (audit.c.at < until)
     found += [_told(row) for row in conn.execute(select(audit).where(told))]
-    each = {(word.key, word.hold, word.made_at): word for word in found}
-    return sorted(each.values(), key=lambda word: (word.made_at, word.key, word.hold))
+    each = {(word.key, word.hold, word.made_at, word.owner, word.reason): word for word in found}
+    return sorted(each.values(), key=lambda word: (word.made_at, word.key, word.hold, word.owner))
 
 
 def _told(row: Row[Any]) -> Word:
