@@ -18,13 +18,13 @@ def write_once(path: Path, lines: Iterable[str]) -> None:
     except FileExistsError as error:
         raise ConfigError(f"{path} is there already and was left as it is.", "Give another --out.") from error
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     try:
         _fill(handle, lines, "ascii")
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -38,14 +38,14 @@ def write_whole(path: Path, parts: Iterable[str], encoding: str) -> None:
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     try:
         _fill(handle, parts, encoding)
         Path(temporary).replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -56,7 +56,7 @@ def _pour(path: Path, parts: Iterable[str], encoding: str) -> None:
         with path.open("w", encoding=encoding, newline="") as file:
             file.writelines(parts)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -76,7 +76,7 @@ def _fill(handle: int, parts: Iterable[str], encoding: str) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a new name durable. Windows has no such call and needs none."""
     if os.name != "posix":
         return
@@ -87,5 +87,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _unwritable(path: Path, error: OSError) -> ConfigError:
+def unwritable(path: Path, error: OSError) -> ConfigError:
+    """Give the error of a file that cannot be written, and what to look at."""
     return ConfigError(f"{path} cannot be written: {error.strerror}.", "Check the folder, its owner and its space.")

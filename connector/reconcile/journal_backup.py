@@ -34,6 +34,7 @@ from sqlalchemy import (
 )
 
 from connector.errors import ConfigError
+from connector.reconcile.audit_files import sync_folder, unwritable
 from connector.reconcile.codec import canonical
 from connector.reconcile.journal_audit import key_check, keyed
 from connector.reconcile.journal_columns import UtcDateTime
@@ -115,7 +116,7 @@ def _refuse_other_file(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     raise ConfigError(f"{path} is there already and is no backup: it was left as it is.", "Name another file.")
 
 
@@ -125,7 +126,7 @@ def lay_backup(store: Store, school: str, path: Path) -> Backup:
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     whole = Path(name)
     try:
         with os.fdopen(handle, "w+b") as file:
@@ -135,28 +136,14 @@ def lay_backup(store: Store, school: str, path: Path) -> Backup:
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         whole.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         whole.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     except BaseException:
         whole.unlink(missing_ok=True)
         raise
     return Backup(header, rows, digest)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename durable. Windows has no such call and needs none."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _unwritable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"{path} cannot be written: {error.strerror}.", "Check the folder, its owner and its space.")
 
 
 def write_backup(store: Store, school: str, file: BinaryIO) -> tuple[Header, dict[str, int]]:

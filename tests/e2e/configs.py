@@ -133,6 +133,18 @@ managed = ["{managed}"]
 """
 
 
+DAEMON = """\
+[daemon]
+listen = ""
+watch = ["admin"]
+rest_seconds = {rest}
+trigger_minutes = 1
+retry_minutes = 1
+lease_seconds = 10
+
+"""
+
+
 def apply_section(*, settle: float = 0, lease: int = 60, batch: int = 500) -> str:
     """Say how a plan is applied."""
     return APPLY.format(settle=settle, lease=lease, batch=batch)
@@ -173,6 +185,19 @@ def openldap_section(directory: OpenLdap, port: int = 0, more: str = "receive_ti
         dialect="openldap", host=server.host, port=port or server.port, ca_file=server.ca_file,
         bind_dn=server.admin_dn, base=directory.base, managed=directory.managed, more=protected + more,
     )  # fmt: skip
+
+
+def daemon_section(rest_seconds: int) -> str:
+    """Let a daemon look at the export, listen nowhere, and wait as little as may be."""
+    return DAEMON.format(rest=rest_seconds)
+
+
+def every_day(config: Path) -> Path:
+    """Let runs apply on every day of the week; give the config."""
+    days = ", ".join(f'"{day}"' for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace('mode = "apply"', f'mode = "apply"\napply_days = [{days}]'), encoding="utf-8")
+    return config
 
 
 def write_config(folder: Path, *sections: str) -> Path:

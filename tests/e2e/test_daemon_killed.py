@@ -35,17 +35,6 @@ TIMES = 120.0
 
 _OFTEN = 0.75
 _CLOSED_MEMBER = (None, None, "disabled")
-_DAYS = 'mode = "apply"\napply_days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]'
-_DAEMON = """\
-[daemon]
-listen = ""
-watch = ["admin"]
-rest_seconds = 5
-trigger_minutes = 1
-retry_minutes = 1
-lease_seconds = 10
-
-"""
 
 
 @dataclass(slots=True)
@@ -156,9 +145,10 @@ def killed(tmp_path: Path, slapd: Slapd, postgres: PostgresServer, redis_databas
     cache.write_sessions(school.sessions)
     config = configs.write_config(
         tmp_path, configs.apply_section(), configs.journal_section(), configs.CSV,
-        configs.portal_sections(database), configs.openldap_section(directory), configs.redis_section(cache), _DAEMON,
+        configs.portal_sections(database), configs.openldap_section(directory), configs.redis_section(cache),
+        configs.daemon_section(5),
     )  # fmt: skip
-    config.write_text(config.read_text(encoding="utf-8").replace('mode = "apply"', _DAYS), encoding="utf-8")
+    configs.every_day(config)
     now = datetime.now(UTC)
     command = Command(config, {"DIRECTORY_PASSWORD": slapd.admin_password}, f"{now:%Y-%m-%d}")
     command.approve_first_run()

@@ -89,6 +89,23 @@ def _rows(journal: Journal) -> None:
         "search": document,
     }
     group |= {"version": 1, "created_at": WHEN, "modified_at": WHEN}
+    _resources(journal, user, group)
+    _callers(journal)
+    _people(journal)
+    _of_the_daemon(journal)
+
+
+def _resources(journal: Journal, user: dict[str, Any], group: dict[str, Any]) -> None:
+    put(journal, scim_users, {"id": "b", "position": 1, **user})
+    # Bytes order "B" before "a" before "é"; a collation of a language would not.
+    for place, name in enumerate(("a", "B", "é")):
+        put(journal, scim_groups, {"id": name, "position": place, **group})
+    put(journal, scim_emails, {"user_id": "b", "value_key": "a@b"})
+    put(journal, scim_members, {"group_id": "B", "user_id": "b", "added_at": WHEN})
+    put(journal, scim_counts, {"name": "tested", "amount": 1})
+
+
+def _callers(journal: Journal) -> None:
     client: dict[str, Any] = {
         "scopes": "[]",
         "strict": True,
@@ -97,15 +114,11 @@ def _rows(journal: Journal) -> None:
         "networks": "[]",
         "made_by": "alice",
     }
-    put(journal, scim_users, {"id": "b", "position": 1, **user})
-    # Bytes order "B" before "a" before "é"; a collation of a language would not.
-    for place, name in enumerate(("a", "B", "é")):
-        put(journal, scim_groups, {"id": name, "position": place, **group})
-    put(journal, scim_emails, {"user_id": "b", "value_key": "a@b"})
-    put(journal, scim_members, {"group_id": "B", "user_id": "b", "added_at": WHEN})
-    put(journal, scim_counts, {"name": "tested", "amount": 1})
     put(journal, scim_clients, {"name": "entra", "made_at": WHEN, **client})
     put(journal, scim_tokens, {"id": 1, "client": "entra", "token_hash": "h", "made_by": "alice", "made_at": WHEN})
+
+
+def _people(journal: Journal) -> None:
     closing: dict[str, Any] = {
         "client": "entra",
         "person_id": "p1",
@@ -118,6 +131,9 @@ def _rows(journal: Journal) -> None:
     said = {"status": "active", "entitled": "[]", "usernames": "[]", "humans": "[]", "why": "", "digest": "d"}
     person: dict[str, Any] = {"person_id": "p1", "code_key": "c", "email_key": "e", "name": "N", "judged_at": WHEN}
     put(journal, scim_people, person | said)
+
+
+def _of_the_daemon(journal: Journal) -> None:
     put(journal, duties, {"name": "night", "done_at": WHEN, "value": "2026-03-29"})
     message: dict[str, Any] = {
         "channel": "mail",
