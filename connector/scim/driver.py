@@ -80,10 +80,14 @@ class News:
 
 @dataclass(slots=True)
 class Driver:
-    """One school's driver. `stop` ends it between two steps, and so does the end of the process that started it."""
+    """One school's driver. `stop` ends it between two steps, and so does the end of the process that started it.
+
+    `mirrored` is set once the school has been read and written whole: Users, Groups and who is in which.
+    """
 
     path: Path
     stop: Event = field(default_factory=Event)
+    mirrored: Event = field(default_factory=Event)
     clock: Callable[[], float] = time.monotonic
     parent: int = field(default_factory=os.getppid)
     _connector: Connector = field(init=False)
@@ -184,6 +188,7 @@ class Driver:
             _log.exception("scim-reading")
         else:
             self._read_next = self.clock() + 60.0 * self._settings.refresh_minutes
+            self.mirrored.set()
             _log.info("scim-mirrored", users=changed)
 
     def _begin(self, pool: ThreadPoolExecutor) -> None:

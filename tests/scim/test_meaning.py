@@ -105,11 +105,8 @@ def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
     thread.start()
     try:
         judgement = connector.look(AS_OF)
-        school = School(folder, application(config).test_client(), token, connector, judgement)
-        until = time.monotonic() + 30
-        while school.call("GET", "/Users?count=0").get_json()["totalResults"] == 0 and time.monotonic() < until:
-            time.sleep(0.1)
-        yield school
+        assert driver.mirrored.wait(60)
+        yield School(folder, application(config).test_client(), token, connector, judgement)
     finally:
         driver.stop.set()
         thread.join()
