@@ -152,7 +152,11 @@ class Connector:
         for system in self.targets.all():
             found.extend(system.check())
         found.extend(
-            (*self.urgent.findings(), *refusals.findings(self.journal), *outgoing.findings(self.config, self.journal))
+            (
+                *self.urgent.findings(),
+                *refusals.findings(self.journal, self.config.site.zone),
+                *outgoing.findings(self.config, self.journal),
+            )
         )
         if not any(f.level is Level.ERROR for f in found):
             running = self.running()
@@ -253,7 +257,7 @@ class Connector:
     def reporting(self) -> Reporting:
         """What puts reports together."""
         mode = "" if self.is_live else "Report mode: nothing is applied until somebody runs: connector go-live"
-        return Reporting(self.journal, self.config.school.name, mode)
+        return Reporting(self.journal, self.config.school.name, mode, self.config.site.zone)
 
     def report(self, as_of: date | None = None, run_id: int | None = None) -> Report:
         """Report on a run: the newest with the night before it, or the one that is named, alone."""
@@ -286,7 +290,7 @@ class Connector:
 
     def told(self, key: str) -> tuple[PastEvent, ...]:
         """Give what the journal remembers of an identity, as `explain` tells it."""
-        return past_events(self.journal, key)
+        return past_events(self.journal, key, self.config.site.zone)
 
     def keep(self, person_id: str, reason: str, until: date | None) -> None:
         """Keep someone in: their row is held."""

@@ -202,6 +202,10 @@ PORTAL_KEYS = tuple(key for key in keys_of(PortalRules) if key != "name")
 """What a portal's section holds for the rules; every other key but `adapter` is its adapter's."""
 
 _NAME = re.compile(r"[a-z0-9_-]+")
+_THERE_TWICE = (
+    "That key or section is there already: take one of the two away, or switch the [section] line above it on "
+    "(take its # away)."
+)
 _OWN_RANGES = ("scim", "daemon", "reports")
 """Sections whose numbers have ranges of their own."""
 
@@ -254,7 +258,8 @@ def _read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 (byte {error.start}).", "Save it as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.", "Correct that line.") from None
+        mend = _THERE_TWICE if re.search("overwrite|twice", str(error)) else "Correct that line."
+        raise ConfigError(f"{path} is not valid TOML: {error}.", mend) from None
     except RecursionError:
         raise ConfigError(f"{path} is nested too deeply.", "Start from config.example.toml.") from None
 
@@ -327,4 +332,6 @@ def _portal_rules(raw: Mapping[str, Any], problems: Problems) -> Iterator[Portal
 
 def _warnings(config: Config, raw: Mapping[str, Any]) -> Iterator[str]:
     yield from portal_warnings(config.portal_rules, len(config.directories))
+    if not config.nightly.apply_days:
+        yield "[nightly] apply_days names no day: no night ever closes anybody, but for what is urgent."
     yield from file_warnings(config.path, (config.journal.audit_key.file, *secret_files(raw)))

@@ -82,6 +82,11 @@ def odd_rules(rules: Rules) -> Iterator[Problem]:
             ("rules", "grace_days"),
             "must name at least one exit reason: one nobody configured gets the longest grace.",
         )
+    days: dict[str, int] = {}
+    for reason, grace in rules.grace_days.items():
+        # Exit reasons are compared as people read them, so one of the two would silently count for nothing.
+        if days.setdefault(" ".join(reason.split()).casefold(), grace) != grace:
+            yield ("rules", "grace_days", reason), "is there twice, in other letters and with other days: keep one."
     first, last = rules.rollover_from, rules.rollover_until
     if (first is None) != (last is None) or (first and last and first > last):
         yield ("rules", "rollover_from"), "and rollover_until belong together, the first day first."

@@ -2,9 +2,9 @@
 
 An adapter is a class with a `Settings` dataclass and `__init__(name, settings, site)`; it opens nothing before its
 first call. It raises `TargetUnreachable` where its system does not answer at all, `SourceError` where what it read
-cannot be believed (a reading is complete or it is an error), and gives one `Outcome` per item where it was asked to
-change things. It never decides. No write is ever re-sent blindly: after a communication error it reconnects, re-reads,
-then says.
+cannot be believed (a reading is complete or it is an error), and gives one `Outcome` per item, in the order of the
+batch, where it was asked to change things. It never decides. No write is ever re-sent blindly: after a communication
+error it reconnects, re-reads, then says.
 """
 
 from collections.abc import Callable, Sequence
@@ -97,7 +97,7 @@ class Portal(Protocol):
         ...
 
     def read_some(self, person_ids: Sequence[str]) -> tuple[Member, ...]:
-        """Read the members of these people again, in as few statements as the store allows."""
+        """Read the members of these people again, in as few statements as the store allows; who is none is left out."""
         ...
 
     def close(self, batch: Sequence[CloseMember]) -> tuple[Outcome, ...]:

@@ -25,13 +25,15 @@ _MOMENT_SECONDS = 5.0
 """How long the journal is waited for where its key was made just now: somebody else is setting both up."""
 
 
-def open_journal(config: Config, *, migrate: bool = False) -> Journal:
+def open_journal(config: Config, *, migrate: bool = False, make: bool = True) -> Journal:
     """Open the journal; where there is no key either, both are made. `migrate` brings an older one forward.
+
+    Whoever only looks at what somebody else opened says `make=False`: then nothing is laid where something is gone.
 
     Raises JournalError; NoJournal where there is a key and no journal.
     """
     key, site = config.journal.audit_key, config.site
-    made = bool(key.file) and _make_key(site.path(key.file), config.journal_url)
+    made = make and bool(key.file) and _make_key(site.path(key.file), config.journal_url)
     try:
         return _open(config, create=made, migrate=migrate)
     except NoJournal as error:

@@ -20,12 +20,12 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _SECRET_TEXT = re.compile(
-    r"(?P<head>://[^/?#@\s]*:)[^@\s]+(?=@)"  # RFC 3986 3.2.1: user:password@
+    r"(?P<head>://[^/?#@\s:]*+:)[^@\s]{1,4096}+(?=@)"  # RFC 3986 3.2.1: user:password@
     r"|(?P<key>\b\w*(?:password|passwd|pwd|token|secret|cookie)['\"]?\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;&)}]+)"
     r"|(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}",  # RFC 6750 2.1, RFC 7617 2
     re.IGNORECASE,
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _HANDLER = "connector"
 
 
@@ -47,7 +47,7 @@ def configure(stream: TextIO, json: bool = False, level: int = logging.INFO) -> 
     root = logging.getLogger()
     for handler in [each for each in root.handlers if each.get_name() == _HANDLER]:
         root.removeHandler(handler)
-    root.addHandler(_handler(stream, json))
+    root.addHandler(_to(stream, json))
     root.setLevel(logging.WARNING)
     logging.getLogger("connector").setLevel(level)
 
@@ -63,8 +63,8 @@ def mask_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def one_line(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Write control characters out, so that a hostile name cannot forge a line. A traceback keeps its lines."""
-    return {key: _written_out(value) if key != "exception" else value for key, value in event.items()}
+    """Write control characters out, so that a hostile name cannot forge a line. A traceback keeps its lines, set in."""
+    return {key: _set_in(value) if key == "exception" else _written_out(value) for key, value in event.items()}
 
 
 def _common() -> list[Processor]:
@@ -79,12 +79,12 @@ def _common() -> list[Processor]:
     ]
 
 
-def _handler(stream: TextIO, json: bool) -> logging.Handler:
+def _to(stream: TextIO, json: bool) -> logging.Handler:
     handler = logging.StreamHandler(stream)
     handler.set_name(_HANDLER)
     rendering: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if json:
-        rendering.append(structlog.processors.JSONRenderer(ensure_ascii=False, default=str))
+        rendering += [structlog.processors.JSONRenderer(ensure_ascii=False, default=str), _plain_json]
     else:
         colours = stream.isatty()
         rendering += [one_line, structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0, pad_level=False)]
@@ -113,3 +113,15 @@ def _written_out(value: Any) -> Any:
     if isinstance(value, str):
         return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
     return value
+
+
+def _plain_json(_logger: Any, _method: str, line: Any) -> str:
+    """Escape what JSON lets stand and a terminal, or a reader of lines, takes for more than text. RFC 8259 7."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", str(line))
+
+
+def _set_in(traceback: Any) -> Any:
+    """Set every line in: none of them is taken for an event, whatever an error quotes."""
+    if isinstance(traceback, str):
+        return "\n".join(f"  {_written_out(line)}" for line in traceback.split("\n"))
+    return traceback

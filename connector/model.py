@@ -208,7 +208,7 @@ class PeopleReading:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person in a portal. `has_password` is all we ever know of a password.
+    """A person in a portal. `has_password` is all we ever know of a password; unknown, it goes with the username.
 
     `strategy_match` is the portal's own word, given only by `custom` portals. `native_id` is the portal's own row id.
     """

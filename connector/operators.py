@@ -14,6 +14,7 @@ import socket
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyotp
 
@@ -28,6 +29,7 @@ _SHORTEST = 10
 _STEP_SECONDS = 30
 _STEPS_OFF = (0, -1, 1)  # one step of tolerance either side, for a clock that is half a minute off
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LOGIN = Path("/proc/self/loginuid")
 
 
 def who_acts() -> str:
@@ -47,6 +49,19 @@ def _system_user() -> str:
         return f"uid{os.getuid()}"
 
 
+def who_signed_in() -> str:
+    """Give whose sign-in on this machine this is, whatever user they have become since; empty where that is not known.
+
+    It only ever speaks against somebody: where it was never set, a process may set it as it likes (audit(7)).
+    """
+    try:
+        import pwd  # noqa: PLC0415 - there is none on Windows
+
+        return pwd.getpwuid(int(_LOGIN.read_text(encoding="ascii"))).pw_name
+    except (ImportError, OSError, ValueError, KeyError, OverflowError):  # not Linux, a service, a container
+        return ""
+
+
 def hash_password(password: str) -> str:
     """Hash a password with scrypt (RFC 7914) and a fresh salt. Raises NotAllowed where it is too short."""
     if len(password) < _SHORTEST:
@@ -56,7 +71,9 @@ def hash_password(password: str) -> str:
 
 
 def _scrypt(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P, maxmem=_MEMORY)
+    # What a terminal sent that is no UTF-8 is wrong, and no reason to fail.
+    typed = password.encode("utf-8", "surrogatepass")
+    return hashlib.scrypt(typed, salt=salt, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P, maxmem=_MEMORY)
 
 
 def is_same_person(name: str, acting: str) -> bool:
@@ -83,14 +100,23 @@ class Proof:
 
 
 def second(journal: Journal, acting: str, proof: Proof, what: str) -> None:
-    """Prove a second operator, once for `what`. Raises NotAllowed: not enrolled, not somebody else, not proven."""
+    """Prove a second operator, once for `what`. Whoever is wrong too often has to wait.
+
+    Raises NotAllowed: not enrolled, not somebody else, not proven, too often.
+    """
     found = next((o for o in journal.operators() if o.name == proof.name), None)
     if found is None:
         raise NotAllowed(f"{proof.name} is not an enrolled operator.", "connector operator add NAME")
-    if is_same_person(proof.name, acting):
+    # Several administrators may act as one user of the machine: whoever signed in is not somebody else either.
+    if any(is_same_person(proof.name, here) for here in (acting, who_signed_in())):
         raise NotAllowed("A second pair of eyes is somebody else's.", "Ask another enrolled operator.")
-    step = prove(found, journal.totp_seed(found), proof.password, proof.code)
-    journal.spend_code(proof.name, step, acting, what)
+    journal.refuse_tired(acting)
+    try:
+        step = prove(found, journal.totp_seed(found), proof.password, proof.code)
+        journal.spend_code(proof.name, step, acting, what)
+    except NotAllowed:
+        journal.wrong_try(acting, f"{proof.name} to second: {what}")
+        raise
 
 
 def takes_two(journal: Journal, acting: str, leaving: str = "") -> bool:
@@ -129,4 +155,5 @@ def _step_of(seed: str, code: str) -> int | None:
     """Give the time step this code is of (RFC 6238 4.2), or none."""
     totp, now = pyotp.TOTP(seed, interval=_STEP_SECONDS), int(datetime.now(UTC).timestamp()) // _STEP_SECONDS
     known = {now + off: totp.generate_otp(now + off) for off in _STEPS_OFF}
-    return next((step for step, wanted in known.items() if hmac.compare_digest(wanted.encode(), code.encode())), None)
+    given = code.encode("utf-8", "surrogatepass")
+    return next((step for step, wanted in known.items() if hmac.compare_digest(wanted.encode(), given)), None)

@@ -4,21 +4,26 @@ A message carries an id made of its reference, so that one sent twice after a cr
 """
 
 import smtplib
+import socket
 import ssl
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from email import policy
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import formatdate
-from typing import Literal
+from email.utils import format_datetime
+from typing import Any, Literal
 
 from connector.errors import ConfigError, SourceError, TargetUnreachable
 from connector.interfaces import Secret, Site
 
 _SECONDS = 30
+_ALL_SECONDS = 300.0
+"""How long a connection lives, however it goes: a server that stutters (a tarpit) would else keep the night waiting."""
 _PORTS = {"starttls": 587, "tls": 465}
 
 
@@ -40,7 +45,8 @@ class Mail:
 class Letter:
     """A message of its own. `name` makes its id. It goes to `to`, or where that is empty to the configured recipients.
 
-    `html` says the same as `text`; `picture` is a PNG that it shows as `cid:PICTURE`.
+    `html` says the same as `text`; `picture` is a PNG that it shows as `cid:PICTURE`. `answers` is the name of the
+    letter it goes on with.
     """
 
     name: str
@@ -50,10 +56,51 @@ class Letter:
     picture: bytes = b""
     to: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    answers: str = ""
 
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """A recipient whom the server refused while it took the message for others; `for_now`: later it may."""
+
+    address: str
+    for_now: bool
+
+
+AUTOMATIC = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
+"""Nobody's holiday notice answers what carries these (RFC 3834 5; the second is what Exchange reads)."""
 
 PICTURE = "picture"
 """Under which name HTML shows the picture of its letter; its domain is the sender's (RFC 2392)."""
+
+
+class _Bounded(smtplib.SMTP):
+    """Hangs up after a time, whatever the server is doing."""
+
+    def connect(self, host: str = "localhost", port: int = 0, source_address: Any = None) -> tuple[int, bytes]:
+        """Connect, and let the time begin."""
+        self._bell = threading.Timer(_ALL_SECONDS, self._hang_up)
+        self._bell.daemon = True
+        self._bell.start()
+        try:
+            return super().connect(host, port, source_address)
+        except BaseException:
+            self._bell.cancel()
+            raise
+
+    def close(self) -> None:
+        """Close; nobody has to hang up any more."""
+        self._bell.cancel()
+        super().close()
+
+    def _hang_up(self) -> None:
+        if self.sock is not None:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)  # a close alone does not wake who reads
+
+
+class _BoundedTls(_Bounded, smtplib.SMTP_SSL):
+    """The same over TLS from the start."""
 
 
 class Post:
@@ -95,30 +142,33 @@ class Post:
         except OSError as error:
             raise self._away(error) from error
 
-    def send(self, smtp: smtplib.SMTP, name: str, subject: str, text: str) -> None:
-        """Send one message. `name` makes its id: what is sent twice after a crash is seen to be the same."""
+    def send(self, smtp: smtplib.SMTP, name: str, subject: str, text: str) -> tuple[NotTaken, ...]:
+        """Send one message; give whom the server refused. `name` makes its id: sent twice, it is seen to be one."""
         message = EmailMessage()
         message["From"], message["To"] = self._mail.sender, ", ".join(self._mail.to)
-        message["Subject"], message["Date"] = subject, formatdate()
+        message["Subject"], message["Date"] = subject, self._date()
         message["Message-ID"] = f"<{name}@{self._mail.sender.rpartition('@')[2]}>"  # RFC 5322 3.6.4
         message.set_content(text)
-        smtp.send_message(message)
+        return _not_taken(smtp.send_message(message))
 
-    def post(self, smtp: smtplib.SMTP, letter: Letter) -> tuple[str, ...]:
+    def post(self, smtp: smtplib.SMTP, letter: Letter) -> tuple[NotTaken, ...]:
         """Send a letter; give the recipients the server refused while it took it for others."""
         to = letter.to or self._mail.to
         for address in to:
             _refuse_no_address(f"{self._name}: the recipient", address)
-        return tuple(smtp.send_message(_written(letter, self._mail.sender, to)))
+        return _not_taken(smtp.send_message(_written(letter, self._mail.sender, to, self._date())))
+
+    def _date(self) -> str:
+        return format_datetime(datetime.now(self._site.zone))
 
     def _connected(self) -> smtplib.SMTP:
         mail = self._mail
         trust = ssl.create_default_context(cafile=str(self._site.path(mail.ca_file)) if mail.ca_file else None)
         port = mail.port or _PORTS[mail.tls]
         if mail.tls == "tls":
-            smtp: smtplib.SMTP = smtplib.SMTP_SSL(mail.host, port, timeout=_SECONDS, context=trust)
+            smtp: smtplib.SMTP = _BoundedTls(mail.host, port, timeout=_SECONDS, context=trust)
         else:
-            smtp = smtplib.SMTP(mail.host, port, timeout=_SECONDS)
+            smtp = _Bounded(mail.host, port, timeout=_SECONDS)
         try:
             if mail.tls == "starttls":
                 smtp.starttls(context=trust)  # RFC 3207 4: raises where the server does not offer it
@@ -142,13 +192,21 @@ class Post:
         )
 
 
-def _written(letter: Letter, sender: str, to: tuple[str, ...]) -> EmailMessage:
+def _not_taken(refused: Mapping[str, tuple[int, bytes]]) -> tuple[NotTaken, ...]:
+    # RFC 5321 4.2.1: 4yz is for now (greylisting, a full mailbox), 5yz for good.
+    return tuple(NotTaken(address, code < 500) for address, (code, _) in refused.items())  # noqa: PLR2004 - as above
+
+
+def _written(letter: Letter, sender: str, to: tuple[str, ...], date: str) -> EmailMessage:
     """Write a letter down. Every line is short ASCII: a server between us and the reader changes nothing in it."""
     domain = sender.rpartition("@")[2]
     message = EmailMessage(policy.SMTP.clone(cte_type="7bit"))
     message["From"], message["To"] = sender, ", ".join(to)
-    message["Subject"], message["Date"] = letter.subject, formatdate()
+    message["Subject"], message["Date"] = letter.subject, date
     message["Message-ID"] = f"<{letter.name}@{domain}>"  # RFC 5322 3.6.4
+    if letter.answers:  # mail programs show both together
+        message["In-Reply-To"] = message["References"] = f"<{letter.answers}@{domain}>"
+    message["List-Id"] = f"<connector.{domain}>"  # RFC 2919 3: what a reader's own rules sort by
     for name, value in letter.headers.items():
         message[name] = value
     message.set_content(letter.text)

@@ -141,6 +141,12 @@ class Urgent:
         discreet = not self.is_authority
         return certificate(stored, newest_first, self.school, now, head, self.zone, discreet=discreet)
 
+    def signers(self) -> tuple[str, ...]:
+        """Give who could countersign what the acting operator orders: somebody else, with an authority role."""
+        acting, roles = self.running.operator, self.authority.roles
+        enrolled = (o for o in self.running.journal.operators() if has_authority(o.role, roles))
+        return tuple(o.name for o in enrolled if not is_same_person(o.name, acting))
+
     @property
     def is_authority(self) -> bool:
         """Whether who acts is enrolled with an authority role."""
@@ -227,7 +233,7 @@ class Urgent:
 
     def due(self) -> Due:
         """Give what an authority still has to say a word on."""
-        return self.running.journal.authority_due()
+        return self.running.journal.authority_due().local(self.running.setup.zone)
 
     def findings(self) -> tuple[Finding, ...]:
         """Say for `check` what is due: alarms and overdue countersignatures as warnings."""

@@ -323,6 +323,12 @@ class TestFiles:
         with pytest.raises(ConfigError, match=r"is not valid TOML: .*line 3"):
             load(path)
 
+    def test_a_key_that_landed_in_the_section_before_is_told_how_it_came_there(self, tmp_path: Path) -> None:
+        path = written(tmp_path, admin=f'{ADMIN}\n#[portals.engage]\nadapter = "sql"\n')
+
+        with pytest.raises(ConfigError, match=r"(?s)not valid TOML: .*switch the \[section\] line above it on"):
+            load(path)
+
     def test_another_encoding_is_named(self, tmp_path: Path) -> None:
         path = written(tmp_path)
         path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
@@ -336,6 +342,16 @@ class TestFiles:
 
 
 class TestWarnings:
+    def test_nights_that_never_apply_are_warned_about(self, tmp_path: Path) -> None:
+        config = loaded(tmp_path, "[nightly]\napply_days = []\n")
+
+        assert any("apply_days names no day" in warning for warning in config.warnings)
+
+    def test_one_exit_reason_with_two_graces_is_refused(self, tmp_path: Path) -> None:
+        sentence = refusal(tmp_path, '[rules.grace_days]\nleft = 14\n"LEFT " = 30\n')
+
+        assert "is there twice, in other letters and with other days" in sentence
+
     def test_a_portal_that_leans_on_a_directory_nobody_configured_is_warned_about(self, tmp_path: Path) -> None:
         config = loaded(tmp_path, portal=ENGAGE + 'sign_in = "directory"\n')
 

@@ -1,5 +1,6 @@
 """What the project says about itself is true, and nothing of the machine it was written on is in it."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -21,6 +22,12 @@ FORBIDDEN = {
     r"org/simple",
 }
 IGNORE = re.compile(r"#\s*(?:noqa|type:\s*ignore|pragma|fmt:\s*off)\b(?P<rest>.*)")
+_SCREEN = 40
+_CALLED = re.compile(r"^\s*(?:async )?(?:def|class) (\w+)", re.MULTILINE)
+_SAYS_NOTHING = re.compile(
+    r"(?:^|_)(?:utils?|helpers?|manager|handler|service|data|info)(?:_|$)|[a-z](?:Util|Helper|Manager|Handler|Service|Data|Info)s?(?![a-z])|^(?:Manager|Handler|Service|Data|Info|Utils?|Helper)$"
+)
+_NAMED_BY_OTHERS = {"Manager", "service_provider_config", "handle_data"}  # RFC 7643 4.3 and 5, and html.parser's own
 REASON = re.compile(r"\s-\s\S|\s#\s\S")
 
 
@@ -68,6 +75,38 @@ def test_every_ignore_in_the_configuration_has_its_reason() -> None:
     assert rules
 
 
+@pytest.mark.parametrize(("folder", "longest"), [("connector", 400), ("tools", 400), ("tests", 700)])
+def test_no_module_is_longer_than_a_reader_s_patience_nor_a_function_than_a_screen(folder: str, longest: int) -> None:
+    sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / folder).rglob("*.py")}
+
+    modules = [f"{path.relative_to(ROOT)}" for path, source in sources.items() if source.count("\n") > longest]
+    functions = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path, source in sources.items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (node.end_lineno or 0) - node.lineno >= _SCREEN
+    ]
+
+    assert (modules, functions) == ([], [])
+
+
+@pytest.mark.parametrize("folder", ["connector", "tools", "tests"])
+def test_nothing_is_named_by_a_word_that_says_nothing(folder: str) -> None:
+    names = [
+        (path, name)
+        for path in (ROOT / folder).rglob("*.py")
+        for name in (path.stem, *_CALLED.findall(path.read_text(encoding="utf-8")))
+    ]
+
+    empty = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, name in names
+        if not name.startswith("test_") and _SAYS_NOTHING.search(name) and name not in _NAMED_BY_OTHERS
+    }
+
+    assert empty == set()
+
+
 def test_the_version_stands_in_the_changelog() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
@@ -75,10 +114,13 @@ def test_the_version_stands_in_the_changelog() -> None:
 
 
 def test_every_command_of_make_that_a_document_names_is_there() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = {word for _, line in lines(".md") for word in re.findall(r"`make ([a-z]+)`", line)}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    helped = set(re.findall(r"^# make ([a-z-]+)", makefile, re.MULTILINE))
+    named = {word for _, line in lines(".md") for word in re.findall(r"(?:`|^ *)make ([a-z-]+)(?=[ `]|$)", line)}
 
-    assert named <= targets
+    assert named - targets == set()
+    assert targets - helped == {"help", "servers"}
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "requirements").glob("*.txt"))])

@@ -135,6 +135,19 @@ def test_a_hostile_name_cannot_forge_a_line(as_json: bool) -> None:
     assert "\x1b" not in stream.getvalue()
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_nor_can_one_that_an_error_quotes(as_json: bool) -> None:
+    stream = configured(as_json=as_json)
+    hostile = "x\x1b[2K\x9b2J\u202e\u2028\udcff\n2026-11-21T08:00:00Z [info] leg-closed"
+
+    structlog.get_logger("connector").error("failed", name=hostile, exc_info=ValueError(hostile))
+
+    written = stream.getvalue()
+    assert not any(c in written for c in "\x1b\x9b\u202e\u2028\udcff")
+    assert not any(line.startswith("2026-11-21T08") for line in written.splitlines())
+    assert not as_json or "leg-closed" in events(stream)[0]["exception"]
+
+
 def test_text_for_a_file_has_no_colours() -> None:
     stream = configured(as_json=False)
 

@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyotp
 import pytest
@@ -85,6 +86,50 @@ def test_nobody_seconds_themselves_in_another_spelling(journal: Journal, name: s
 
     with pytest.raises(NotAllowed, match="somebody else's"):
         second(journal, ALICE, Proof(name, PASSWORD, code_of(seed)), "unblock")
+
+
+def test_nobody_seconds_themselves_as_the_user_that_several_administrators_share(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pwd = pytest.importorskip("pwd")
+    seed = enrol(journal, ALICE, "grace", "SEC", PASSWORD)
+    (tmp_path / "loginuid").write_text("1234", encoding="ascii")
+    monkeypatch.setattr(operators, "_LOGIN", tmp_path / "loginuid")
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: SimpleNamespace(pw_name="grace" if uid == 1234 else "connector"))
+
+    with pytest.raises(NotAllowed, match="somebody else's"):
+        second(journal, "connector@desk", Proof("grace", PASSWORD, code_of(seed)), "unblock")
+
+
+@pytest.mark.parametrize("said", [None, "4294967295", "nobody", ""])
+def test_where_it_is_not_known_who_signed_in_nobody_is_taken_for_somebody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str | None
+) -> None:
+    if said is not None:
+        (tmp_path / "loginuid").write_text(said, encoding="ascii")
+    monkeypatch.setattr(operators, "_LOGIN", tmp_path / "loginuid")
+
+    assert not operators.who_signed_in()
+
+
+def test_whoever_guesses_a_second_operators_code_has_to_wait_and_is_in_the_trail(journal: Journal) -> None:
+    seed = enrol(journal, ALICE, "grace", "SEC", PASSWORD)
+    for _ in range(5):
+        with pytest.raises(NotAllowed, match="could not be proven"):
+            second(journal, ALICE, Proof("grace", PASSWORD, "x"), "unblock 4711")
+
+    with pytest.raises(NotAllowed, match="was wrong 5 times"):
+        second(journal, ALICE, Proof("grace", PASSWORD, code_of(seed)), "unblock 4711")
+
+    assert "alice@desk was wrong: grace to second: unblock 4711." in journal.events(1)[0].text
+
+
+def test_what_a_terminal_sent_that_is_no_unicode_proves_nobody(journal: Journal) -> None:
+    seed = enrol(journal, ALICE, "grace", "SEC", PASSWORD)
+
+    for proof in (Proof("grace", PASSWORD, "\udcff"), Proof("grace", "guessed guess\udcff", code_of(seed))):
+        with pytest.raises(NotAllowed, match="could not be proven"):
+            second(journal, ALICE, proof, "unblock")
 
 
 @pytest.mark.parametrize("name", ["", " alice", "alice ", "al\u200bice", "\u0430lice", "alice@home", "a\x1b[2J"])

@@ -64,7 +64,7 @@ def test_a_frozen_server_is_given_up_after_its_seconds(
             ask(connection)
 
         assert caught.value.connection_invalidated
-        assert 1 < time.monotonic() - began < 3
+        assert 1 < time.monotonic() - began < 20  # a kernel would wait for minutes
 
 
 def test_an_answer_that_keeps_coming_is_waited_for_however_long_it_takes(engine: sa.Engine) -> None:

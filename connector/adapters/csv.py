@@ -12,6 +12,7 @@ from pathlib import Path
 
 from connector.adapters.admin_findings import findings_of
 from connector.adapters.csv_file import CsvFile, csv_table, read_csv_file
+from connector.adapters.mapped_columns import refuse_unknown_columns
 from connector.adapters.rows import DIMENSION_NAMES, PEOPLE, parse_dimensions
 from connector.adapters.table import Table, did_you_mean
 from connector.errors import ConfigError, SourceError
@@ -23,11 +24,13 @@ from connector.model import Finding, PeopleReading, Provenance
 class CsvSettings:
     """Where the files are. `files` maps a dimension to a file name other than `DIMENSION.csv`.
 
-    `may_be_empty` names the dimensions whose file may consist of a header alone.
+    `columns` maps, per dimension, our column name to the file's where they differ. `may_be_empty` names the dimensions
+    whose file may consist of a header alone.
     """
 
     folder: str
     files: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     may_be_empty: tuple[str, ...] = ()
 
 
@@ -37,7 +40,8 @@ class CsvAdminSystem:
     Settings = CsvSettings
 
     def __init__(self, name: str, settings: CsvSettings, site: Site) -> None:
-        refuse_unknown_dimensions(name, (*settings.files, *settings.may_be_empty))
+        refuse_unknown_dimensions(name, (*settings.files, *settings.columns, *settings.may_be_empty))
+        refuse_unknown_columns(name, settings.columns)
         self.name = name
         self._settings = settings
         self._folder = site.path(settings.folder)
@@ -46,7 +50,7 @@ class CsvAdminSystem:
         """Read every file once. Raises SourceError naming file, line and what is wrong."""
         files = self._read_files()
         contents = parse_dimensions(
-            lambda dimension: _table(files.get(dimension)), may_be_empty=self._settings.may_be_empty
+            lambda dimension: _table(files.get(dimension)), self._settings.columns, self._settings.may_be_empty
         )
         return PeopleReading(
             provenance=_provenance(self._folder, files),
@@ -66,6 +70,8 @@ class CsvAdminSystem:
         """Nothing is held open."""
 
     def _read_files(self) -> dict[str, CsvFile]:
+        if self._folder.is_file():
+            raise SourceError(f"{self._folder} is a file, and no folder.", "Unpack an archive; see `folder`.")
         if not self._folder.is_dir():
             raise SourceError(f"The folder {self._folder} is not there.", "Check `folder` and that the export has run.")
         paths = {dimension: self._path(dimension) for dimension in DIMENSION_NAMES}

@@ -17,6 +17,12 @@ from connector.adapters.table import Table
 from connector.errors import SourceError
 
 _EXPORT_AGAIN = 'Export it again as UTF-8 (in Excel: Save As, "CSV UTF-8 (Comma delimited)").'
+_AS_CSV = "Unpack it, or export it as CSV in UTF-8, and put that file there."
+_NO_TEXT = {
+    b"PK\x03\x04": "a ZIP archive or a workbook (.xlsx)",
+    b"\x1f\x8b": "a gzip archive",
+    b"\xd0\xcf\x11\xe0": "an old workbook (.xls)",
+}
 _UTF_16_OR_32 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
@@ -59,6 +65,9 @@ def csv_table(file: CsvFile) -> Table:
 def decoded(file: CsvFile) -> str:
     """Give a file's text. Raises SourceError naming the line and the suspected encoding where it is not UTF-8."""
     content = file.content.removeprefix(codecs.BOM_UTF8)
+    for beginning, what in _NO_TEXT.items():
+        if content.startswith(beginning):
+            raise SourceError(f"{file.name} is {what}, and no CSV file.", _AS_CSV)
     if content.startswith(_UTF_16_OR_32):
         raise SourceError(f"{file.name} is not UTF-8: line 1 begins as UTF-16 does.", _EXPORT_AGAIN)
     if b"\0" in content:

@@ -9,7 +9,8 @@ import ipaddress
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,6 +28,7 @@ _LARGEST_BODY = 32 << 20
 _TRIES = 3
 _LONGEST_WAIT = 30.0  # seconds, all waits of one request together
 _BUSY = frozenset({429, 503})
+_PLAIN_URL = re.compile(r"[a-z]+://[^\\@/?#\s]+(?:[/?#][^\x00-\x1f\x7f]*)?", re.IGNORECASE)
 _PLAIN_TEXT = re.compile(r"[^\w .,:()-]")
 
 
@@ -69,7 +71,12 @@ class Origin:
         return f"{self.scheme}://{host}" + (f":{self.port}" if self.port != _port(self.scheme) else "")
 
     def has(self, url: str) -> bool:
-        """Say whether an absolute URL is of this origin. RFC 6454 5."""
+        """Say whether an absolute URL is of this origin, however it is read. RFC 6454 5.
+
+        Behind a backslash or an @ the HTTP library may find another host than we do: such a URL is of no origin.
+        """
+        if not _PLAIN_URL.fullmatch(url):
+            return False
         try:
             parts = urlsplit(url)
             return (parts.scheme, parts.hostname, parts.port or _port(parts.scheme)) == (
@@ -122,7 +129,10 @@ class HttpEdge:
     def _url(self, path: str) -> str:
         if path.startswith("/"):
             return f"{self.origin}{self.origin.path}{path}"
-        url = urljoin(f"{self.origin}/", path)
+        try:
+            url = urljoin(f"{self.origin}/", path)
+        except ValueError:  # a bracket that is none of an address
+            url = ""
         if not self.origin.has(url):
             raise SourceError(
                 f"{self.name}: {self.origin} names an address of another server as its next page.",
@@ -157,8 +167,9 @@ class HttpEdge:
         params: Mapping[str, str] | None,
         form: Mapping[str, str] | None,
     ) -> tuple[Answer, float]:
-        try:
-            with self._opened().request(
+        with (
+            self._in_our_words(),
+            self._opened().request(
                 method,
                 url,
                 headers={"Accept": "application/json", **headers},
@@ -167,8 +178,14 @@ class HttpEdge:
                 timeout=(_CONNECT_SECONDS, _READ_SECONDS),
                 allow_redirects=False,
                 stream=True,
-            ) as response:
-                return Answer(response.status_code, self._json(response)), _wait(response.headers)
+            ) as response,
+        ):
+            return Answer(response.status_code, self._json(response)), _wait(response.headers)
+
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
         except requests.exceptions.SSLError as error:
             raise TargetUnreachable(
                 f"{self.name}: the certificate of {self.origin} cannot be verified.",
@@ -183,6 +200,11 @@ class HttpEdge:
             raise SourceError(
                 f"{self.name}: what {self.origin} answers is no HTTP ({type(error).__name__}).", "Check the url."
             ) from error
+        except ValueError:  # of the library below; from None, for the token may be in it
+            raise ConfigError(
+                f"{self.name}: {self.origin} cannot be asked: HTTP cannot send its address, or the credential.",
+                "Check the url, and the credential for odd characters.",
+            ) from None
         except OSError as error:  # the library's word for an authority it cannot open
             raise ConfigError(
                 f"{self.name}: ca_file {self._ca_file} cannot be read.", "Check path and owner."

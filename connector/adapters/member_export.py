@@ -153,6 +153,9 @@ def _values(
 
 def _member(portal: str, values: Mapping[str, Any]) -> Member:
     member = Member(portal=portal, **values)
+    if "has_password" not in values:
+        # Nobody says whether there is one, and a door that may be open counts as open.
+        member = replace(member, has_password=bool(member.username))
     if "status" in values:
         return member
     # An export without a status: whoever has a credential gets in.

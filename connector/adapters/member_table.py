@@ -90,8 +90,12 @@ class MemberTable:
         return self.select().where(self._key().in_(keys))
 
     def key(self, member: Member) -> str:
-        """What a row is found by: the portal's own id, or else the person."""
-        return member.native_id if "native_id" in self.columns else member.person_id
+        """What a row is found by: the person, and the portal's own id where it has one.
+
+        Never that id alone: where it is blank or no id, the next member's row would answer to it.
+        """
+        native_id = member.native_id
+        return f"{len(native_id)}:{native_id}{member.person_id}" if "native_id" in self.columns else member.person_id
 
     def member(self, row: Row[Any]) -> Member:
         """Give a row as a member. Raises SourceError naming the row, the column and what is wrong."""
@@ -229,7 +233,10 @@ class MemberTable:
         return f"{int(member.has_password)}{member.status.value}:{len(key)}:{key}{member.username}"
 
     def _key(self) -> ColumnElement[str]:
-        return self._text("native_id" if "native_id" in self.columns else "person_id")
+        person_id, native_id = self._text("person_id"), self._text("native_id")
+        if "native_id" not in self.columns:
+            return person_id
+        return cast(func.length(native_id), String) + ":" + native_id + person_id
 
     def _text(self, field: str) -> ColumnElement[str]:
         return _trimmed(self.columns[field]) if field in self.columns else literal("")
@@ -239,7 +246,8 @@ class MemberTable:
 
     def _has_password(self) -> ColumnElement[int]:
         if "password" not in self.columns:
-            return literal(0)
+            # Nobody says whether there is one, and a door that may be open counts as open.
+            return case((self._text("username") != "", 1), else_=0)
         return case((func.coalesce(func.length(self.columns["password"]), 0) > 0, 1), else_=0)
 
     def _status(self) -> ColumnElement[str]:

@@ -8,6 +8,7 @@ distinct text is parsed once and shared.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -144,12 +145,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """One table of the admin system: what its rows become, and which value may occur only once."""
+    """One table of the admin system: what its rows become, and which value may occur only once.
+
+    Rows whose unique values only read alike are one and the same for deciding: they must agree in `agreeing`.
+    """
 
     name: str
     make: Callable[..., Any]
     columns: tuple[Column, ...]
     unique: str = ""
+    agreeing: str = ""
 
 
 PEOPLE = Dimension(
@@ -206,6 +211,7 @@ OTHER_DIMENSIONS = (
         ContactType,
         (Column("contact_type", parse_word), Column("portal_access", parse_flag)),
         unique="name",
+        agreeing="portal_access",
     ),
 )
 DIMENSIONS = (PEOPLE, *OTHER_DIMENSIONS)
@@ -293,6 +299,8 @@ def _values(dimension: Dimension, table: Table, places: Mapping[str, int], ids: 
             lines.append(line)
     if dimension.unique:
         _refuse_twins(faults, dimension.unique, values, lines)
+    if dimension.agreeing:
+        _refuse_contradictions(faults, dimension, values, lines)
     faults.refuse()
     return tuple(values)
 
@@ -330,3 +338,21 @@ def _refuse_twins(faults: Faults, attribute: str, values: list[Any], lines: list
         if key in first:
             faults.add(line, f"{shown(key)} is already on {faults.table.unit} {first[key]}", attribute)
         first.setdefault(key, line)
+
+
+def _refuse_contradictions(faults: Faults, dimension: Dimension, values: list[Any], lines: list[int]) -> None:
+    first: dict[str, tuple[Any, int]] = {}
+    for value, line in zip(values, lines, strict=True):
+        name = getattr(value, dimension.unique)
+        before, place = first.setdefault(_as_read(name), (value, line))
+        if getattr(before, dimension.unique) != name and (
+            getattr(before, dimension.agreeing) != getattr(value, dimension.agreeing)
+        ):
+            says = f"{shown(name)} counts as {shown(getattr(before, dimension.unique))} on {faults.table.unit} {place}"
+            faults.add(line, f"{says}, and says otherwise: keep one of them", dimension.agreeing)
+
+
+def _as_read(text: str) -> str:
+    """Give a text as people read it, which is how deciding compares it: no case, no hidden marks, single blanks."""
+    plain = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFC", " ".join(plain.split())).casefold()

@@ -16,8 +16,9 @@ from sqlalchemy import Connection, CursorResult
 
 from connector.adapters.admin_findings import findings_of
 from connector.adapters.database import Database, StatementError
+from connector.adapters.mapped_columns import refuse_unknown_columns
 from connector.adapters.row_digest import RowDigest
-from connector.adapters.rows import DIMENSION_NAMES, DIMENSIONS, PEOPLE, Contents, parse_dimensions
+from connector.adapters.rows import DIMENSION_NAMES, PEOPLE, Contents, parse_dimensions
 from connector.adapters.table import Table, did_you_mean, shown
 from connector.adapters.timestamps import moment
 from connector.errors import ConfigError, SourceError
@@ -101,21 +102,11 @@ def _refuse_bad_settings(name: str, settings: SqlSettings) -> None:
             )
     if PEOPLE.name not in settings.queries:
         raise ConfigError(f"{name} has no query for people.", "Give queries.people one SELECT.")
-    for dimension in DIMENSIONS:
-        for column in settings.columns.get(dimension.name, {}):
-            _refuse_unknown_column(name, dimension.name, column, [each.name for each in dimension.columns])
+    refuse_unknown_columns(name, settings.columns)
     for what, query in settings.queries.items():
         refuse_other_than_select(name, what, query)
     if settings.produced_at_query:
         refuse_other_than_select(name, "produced_at", settings.produced_at_query)
-
-
-def _refuse_unknown_column(name: str, dimension: str, column: str, known: Sequence[str]) -> None:
-    if column not in known:
-        raise ConfigError(
-            f"{name} maps the column {column!r} of {dimension}, which nobody reads. {did_you_mean(column, known)}",
-            f"Columns of {dimension} are {', '.join(known)}.",
-        )
 
 
 def refuse_other_than_select(name: str, dimension: str, query: str) -> None:

@@ -5,6 +5,7 @@ came of it is read back in a transaction of its own. Nothing is sent twice: afte
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -235,6 +236,13 @@ class SqlPortal:
                 "Some people have several rows, and no native_id is mapped to tell them apart.",
                 "Map columns.native_id to the portal's own row id.",
             )
+        if "native_id" in columns and (unclear := _without_own_id(members)):
+            yield Finding(
+                Level.WARNING,
+                self.name,
+                f"native_id is blank, or the same, in {unclear:,} rows: it is no row id, and rows go by person too.",
+                "Map columns.native_id to the column that is different in every row.",
+            )
 
 
 def _of(change: _Change[Item], item: Item, state: LegState, error: ConnectorError) -> Outcome:
@@ -279,6 +287,11 @@ def _send_add(connection: Connection, table: MemberTable, items: Sequence[Member
 
 def _send_remove(connection: Connection, table: MemberTable, items: Sequence[Member]) -> set[str]:
     return set(connection.scalars(table.remove(items)))
+
+
+def _without_own_id(members: Sequence[Member]) -> int:
+    counts = Counter(member.native_id for member in members)
+    return sum(count for native_id, count in counts.items() if count > 1 or not native_id)
 
 
 def _counted(name: str, members: Sequence[Member]) -> Finding:

@@ -92,7 +92,7 @@ def _no_column(table: Table, column: str) -> SourceError:
     if len(table.header) == 1 and any(mark in table.header[0] for mark in ";\t|"):
         return SourceError(
             f"{table.name} has one single column, {shown(table.header[0])}: its columns are not separated by commas.",
-            "Export it again with a comma as the separator.",
+            "Export it again with a comma as the separator (Excel takes the one of this machine's region settings).",
         )
     return SourceError(
         f"{table.name} has no column {column}. {did_you_mean(column, [name for name in table.header if name])}".strip(),

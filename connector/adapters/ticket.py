@@ -5,6 +5,7 @@ twice for one intent, and a confirmation counts for the one request whose name i
 """
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -143,7 +144,7 @@ class TicketSessionStore:
     def _text(self, item: EndSessions) -> str:
         """Give the ticket as it was written, so that file and e-mail say the same."""
         try:
-            return self._ticket(item).read_text(encoding="utf-8")
+            return _read_itself(self._ticket(item))
         except (OSError, ValueError) as error:
             raise SourceError(f"{self._ticket(item)} cannot be read.", "Take it away; it is written again.") from error
 
@@ -195,3 +196,14 @@ class TicketSessionStore:
         except ConnectorError as error:
             return (Finding(Level.ERROR, self._name, error.message, error.remedy),)
         return (Finding(Level.OK, self._name, f"{self._settings.mail.host} takes mail over verified TLS."),)
+
+
+def _read_itself(file: Path) -> str:
+    """Read a file that is no link and no pipe: who may write into the folder must not have others of ours mailed."""
+    if file.is_symlink():
+        raise OSError("it is a link")
+    handle = os.open(file, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(handle, encoding="utf-8") as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise OSError("it is no file")
+        return opened.read()

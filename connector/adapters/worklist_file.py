@@ -19,6 +19,7 @@ from connector.adapters.csv_file import csv_table, read_csv_file
 from connector.adapters.table import Faults, positions
 from connector.adapters.timestamps import moment
 from connector.errors import SourceError
+from connector.on_disk import sync_folder
 
 # What a spreadsheet takes for the beginning of a formula, after marks of ours; wide forms too (OWASP, CSV Injection).
 _FORMULA = re.compile("[ ']*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -115,15 +116,4 @@ def replace_durably(path: Path, content: bytes) -> None:
         with suppress(OSError):
             os.unlink(name)  # noqa: PTH108 - as above
         raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable. Windows has no such thing: os.replace is as good as it gets there."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(path.parent)

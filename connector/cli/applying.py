@@ -10,6 +10,7 @@ from connector.cli.documents import addition_document, leg_document, objection_d
 from connector.cli.printing import Rows, heading, warning
 from connector.cli.verb import Group, Verb
 from connector.cli.words import (
+    NOT_KEPT,
     Parts,
     addition_line,
     closing_words,
@@ -76,6 +77,7 @@ def run(call: Call, plan_id: str, apply: bool, dry_run: bool) -> int:
         parts += [] if result.result == _REPORTED else objection_parts(result.stopped, waived)
     if not (live or plan_id):
         parts += ["", "Report mode: nothing is applied until somebody runs: connector go-live"]
+    parts += ["", NOT_KEPT] if dry and result.stopped and not plan_id else []
     parts += [warning(text) for text in unsent]
     call.answer({**document, "unsent": list(unsent)}, _run_rows(result), parts)
     if dry and not result.stopped:
@@ -103,7 +105,8 @@ def resume(call: Call, apply: bool, dry_run: bool) -> int:
 def _run_parts(result: RunResult) -> Parts:
     """Say what a run did, in the order in which it did it."""
     applied, added = counted(len(result.applied), "person", "people"), counted(len(result.added), "member")
-    done = f"{applied} revoked, {added} added" if result.result in ("applied", "stopped") else "nothing new applied"
+    did = result.result in ("applied", "stopped", "urgent-only")
+    done = f"{applied} revoked, {added} added" if did else "nothing new applied"
     parts: Parts = [heading(f"Run {result.run_id} {result.result}: {done}")]
     if result.resumed:
         parts.append(f"Driven from earlier: {counted(result.resumed, 'leg or change', 'legs and changes')}")

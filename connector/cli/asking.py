@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -158,12 +159,13 @@ def history(call: Call, person: str | None, limit: int) -> None:
     with call.connector() as connector:
         runs = () if person else connector.journal.runs(limit)
         events = _events_of(connector, call, person, limit) if person else connector.journal.events(limit)
+        zone = connector.config.site.zone
     columns = ("at", "kind", "operator", "subject", "run_id", "text")
     rows = Rows(columns, tuple((e.at, e.kind, e.operator, e.subject, e.run_id, e.text) for e in events))
     document: dict[str, Any] = {"events": [plain(e) for e in events]}
     if not person:
         document["runs"] = [_run_document(r) for r in runs]
-    call.answer(document, rows, [*_run_parts(runs), *_event_parts(events)])
+    call.answer(document, rows, [*_run_parts(runs, zone), *_event_parts(events, zone)])
 
 
 def _events_of(connector: Connector, call: Call, person: str, limit: int) -> tuple[Event, ...]:
@@ -189,19 +191,20 @@ def _run_document(run: PastRun) -> dict[str, Any]:
     }
 
 
-def _run_parts(runs: Sequence[PastRun]) -> Parts:
+def _run_parts(runs: Sequence[PastRun], zone: ZoneInfo) -> Parts:
     if not runs:
         return []
-    columns = ("run", "kind", "as of", "started (UTC)", "result", "exit", "plan", "operator")
+    columns = ("run", "kind", "as of", f"started ({zone.key})", "result", "exit", "plan", "operator")
+    begun = [r.started_at.astimezone(zone) for r in reversed(runs)]
     rows = [
-        (r.run_id, r.kind, r.as_of, r.started_at, r.result or "going", r.exit_code, r.plan_id, r.operator)
-        for r in reversed(runs)
+        (r.run_id, r.kind, r.as_of, at, r.result or "going", r.exit_code, r.plan_id, r.operator)
+        for r, at in zip(reversed(runs), begun, strict=True)
     ]
     return [heading("Runs"), table(columns, rows, whole=("run", "plan")), ""]
 
 
-def _event_parts(events: Sequence[Event]) -> Parts:
+def _event_parts(events: Sequence[Event], zone: ZoneInfo) -> Parts:
     if not events:
         return ["Nothing is known."]
-    texts = [line(f"{e.at:%Y-%m-%d %H:%M:%S}  {e.operator}  {clean(e.text)}") for e in events]
-    return [heading("What was done (UTC)"), *texts]
+    texts = [line(f"{e.at.astimezone(zone):%Y-%m-%d %H:%M:%S}  {e.operator}  {clean(e.text)}") for e in events]
+    return [heading(f"What was done ({zone.key})"), *texts]

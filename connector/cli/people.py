@@ -149,7 +149,7 @@ def unblock(call: Call, person: str, second: str, password_file: Path | None, co
     same = f" So is that on the same person's record {listed(records)}." if records else ""
     call.said(
         f"The block on {whom.label} is lifted, seconded by {second}.{same}",
-        f"What was closed stays closed. To open it again: connector restore {whom.typed}",
+        f"What was closed stays closed. To open it again: connector restore {whom.typed} --apply",
         person_id=whom.person_id,
         second=second,
     )

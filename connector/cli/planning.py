@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -10,11 +11,11 @@ from connector.cli.call import PENDING, Call
 from connector.cli.documents import plan_document, plan_rows
 from connector.cli.printing import heading
 from connector.cli.verb import Verb
-from connector.cli.words import Parts, open_parts, plan_parts
+from connector.cli.words import NOT_KEPT, Parts, open_parts, plan_parts
 from connector.reconcile.guard import standing_objections
 from connector.reconcile.journal_values import Approval, StoredPlan
 from connector.reconcile.plan_values import Plan
-from connector.reconcile.wording import counted, listed
+from connector.reconcile.wording import counted, listed, moment
 
 STOPPED = 3
 OPEN = 4
@@ -70,7 +71,8 @@ def _next_step(made: Plan, waived: Iterable[str], *, kept: bool) -> str:
     if standing:
         labels = " ".join(f"--waive {shlex.quote(o.label)}" for o in standing)
         first = f"Stopped by {listed([o.label for o in standing])}. Mend it at its source, or approve it knowingly:"
-        return f"{first} connector approve {made.plan_id} {labels}"
+        keep = "" if kept else f" {NOT_KEPT}"
+        return f"{first} connector approve {made.plan_id} {labels}{keep}"
     if not made.pending:
         waiting = f" now: {counted(len(made.revocations), 'row')} waiting for a person" if made.revocations else ""
         return f"Nothing to do{waiting}."
@@ -85,13 +87,14 @@ def show(call: Call, plan_id: str) -> None:
     with call.connector() as connector:
         stored = connector.stored_plan(plan_id)
         approvals = connector.journal.approvals(stored.plan.digest)
+        zone = connector.config.site.zone
     waived = {label for approval in approvals for label in approval.waivers}
     document = plan_document(stored.plan, waived) | {
         "state": stored.state,
         "created_at": stored.created_at.isoformat(),
         "approvals": [_approval_document(a) for a in approvals],
     }
-    text = [*plan_parts(stored.plan, waived), *_story(stored, approvals)]
+    text = [*plan_parts(stored.plan, waived), *_story(stored, approvals, zone)]
     call.answer(document, plan_rows(stored.plan), text)
 
 
@@ -104,12 +107,13 @@ def _approval_document(approval: Approval) -> dict[str, Any]:
     }
 
 
-def _story(stored: StoredPlan, approvals: Sequence[Approval]) -> Parts:
-    parts: Parts = ["", heading(f"Kept {stored.created_at:%Y-%m-%d %H:%M} UTC, now {stored.state}")]
+def _story(stored: StoredPlan, approvals: Sequence[Approval], zone: ZoneInfo) -> Parts:
+    parts: Parts = ["", heading(f"Kept {moment(stored.created_at.astimezone(zone))}, now {stored.state}")]
     for a in approvals:
         why = f": {a.reason}" if a.reason else ""
         waiving = listed(a.waivers) or "nothing"
-        parts.append(f"  approved by {a.operator} on {a.approved_at:%Y-%m-%d %H:%M} UTC, waiving {waiving}{why}")
+        at = moment(a.approved_at.astimezone(zone))
+        parts.append(f"  approved by {a.operator} on {at}, waiving {waiving}{why}")
     return parts if approvals else [*parts, "  approved by nobody yet"]
 
 

@@ -64,7 +64,8 @@ def init(call: Call, /, with_sample: bool, **given: str | None) -> None:
         *config.warnings,
         *_first_files(config, with_sample),
         f"Then see whether everything answers: connector --config {path} check",
-        f"Then decide once, and read why: connector --config {path} run, connector --config {path} report",
+        f"Then decide once: connector --config {path} run --apply (in report mode, as it begins, nothing is closed)",
+        f"And read why: connector --config {path} report",
         config=str(path),
     )
 

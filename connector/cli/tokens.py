@@ -13,13 +13,27 @@ from connector.app import Connector
 from connector.cli.call import Call
 from connector.cli.printing import Rows, table
 from connector.cli.verb import Group
-from connector.scim.clients import PER_HOUR, PER_MINUTE, SCOPES, Client, Clients
+from connector.scim.clients import PER_HOUR, PER_MINUTE, SCOPES, Client, Clients, Token
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _DAYS = 365
 _EXPIRY = click.option(
     "--days", type=click.IntRange(0, 3650), default=_DAYS, show_default=True, help="How long it lives; 0 is for ever."
+)
+
+_COLUMNS = (
+    "client",
+    "number",
+    "scopes",
+    "mode",
+    "per_minute",
+    "per_hour",
+    "networks",
+    "made_at",
+    "expires_at",
+    "used_at",
+    "revoked_at",
 )
 
 
@@ -127,39 +141,27 @@ def token_list(call: Call) -> None:
     with _clients(call) as (_, clients):
         known, tokens = clients.all()
     by_name = {client.name: client for client in known}
-    columns = (
-        "client",
-        "number",
-        "scopes",
-        "mode",
-        "per_minute",
-        "per_hour",
-        "networks",
-        "made_at",
-        "expires_at",
-        "used_at",
-        "revoked_at",
-    )
-    rows = tuple(
-        (
-            t.client,
-            t.number,
-            ", ".join(sorted(by_name[t.client].scopes)),
-            "strict" if by_name[t.client].strict else "tolerant",
-            by_name[t.client].per_minute,
-            by_name[t.client].per_hour,
-            ", ".join(by_name[t.client].networks),
-            t.made_at,
-            t.expires_at,
-            t.used_at,
-            t.revoked_at,
-        )
-        for t in tokens
-    )
-    document = [dict(zip(columns, row, strict=True)) for row in rows]
+    rows = tuple(_row(each, by_name[each.client]) for each in tokens)
+    document = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
     text = (
-        [table(columns, rows, whole=("client",))]
+        [table(_COLUMNS, rows, whole=("client",))]
         if rows
         else ["Nobody may call. To begin: connector token create NAME"]
     )
-    call.answer(document, Rows(columns, rows), text)
+    call.answer(document, Rows(_COLUMNS, rows), text)
+
+
+def _row(token: Token, client: Client) -> tuple[object, ...]:
+    return (
+        token.client,
+        token.number,
+        ", ".join(sorted(client.scopes)),
+        "strict" if client.strict else "tolerant",
+        client.per_minute,
+        client.per_hour,
+        ", ".join(client.networks),
+        token.made_at,
+        token.expires_at,
+        token.used_at,
+        token.revoked_at,
+    )

@@ -3,6 +3,7 @@
 `terminate` is a dry run unless somebody says --apply. A code is shown once, to whoever made it, and never repeated.
 """
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,10 +48,10 @@ def terminate(call: Call, words: tuple[str, ...], reason: str, contact_type: str
         if not apply:
             return _shown(call, connector, order)
         stored, done = urgent.terminate(order)
-        unsent = connector.summons.of_order(stored)
+        unsent, nobody = connector.summons.of_order(stored), _without_signer(connector)
         made = urgent.certificate(stored.number)
     text: Parts = [*certificate_text(made).splitlines(), *open_parts(done.open)]
-    text += ["", *map(warning, (*([order.note] if order.note else []), *unsent))]
+    text += ["", *map(warning, (*([order.note] if order.note else []), *unsent, *nobody))]
     if done.not_read_again:
         look = "What was added while it ran could not be looked for; type the same again:"
         text += ["", warning(f"{look} {done.not_read_again}")]
@@ -59,6 +60,7 @@ def terminate(call: Call, words: tuple[str, ...], reason: str, contact_type: str
     document = {
         "dry_run": False,
         "note": order.note,
+        "unsigned": list(nobody),
         "unsent": list(unsent),
         "certificate": plain(made),
         "blocked": list(done.blocked),
@@ -83,9 +85,11 @@ def _shown(call: Call, connector: Connector, order: Order) -> int:
     roles = listed(connector.config.authority.roles, "or")
     block = "with a block" if order.blocks else "without a block, for there is no person to put it on"
     parts += ["", f"All of it starts at once, {block}. {roles} countersigns within {counted(hours, 'hour')}."]
+    parts += map(warning, nobody := _without_signer(connector))
     document = {
         "dry_run": True,
         "note": order.note,
+        "unsigned": list(nobody),
         "records": [plain(r) for r in human.records],
         "contact_types": list(human.contact_types),
         "rows": [revocation_document(r) for r in order.rows],
@@ -93,6 +97,16 @@ def _shown(call: Call, connector: Connector, order: Order) -> int:
     rows = Rows(("code", "name", "person_id"), tuple((r.code, r.name, r.person_id) for r in human.records))
     call.answer(document, rows, parts)
     return call.dry_run(would_change=True)
+
+
+def _without_signer(connector: Connector) -> tuple[str, ...]:
+    """Say where nobody could countersign: the order closes all the same, and its countersignature would be overdue."""
+    if connector.urgent.signers():
+        return ()
+    roles = listed(connector.config.authority.roles, "or")
+    add = f"connector operator add NAME --role {shlex.quote(connector.config.authority.roles[0])}"
+    what = f"Nobody but you is enrolled as {roles}, so nobody can countersign it yet. It closes all the same."
+    return (f"{what} Enrol somebody who can: {add}",)
 
 
 def _door_rows(made: Certificate) -> Rows:
@@ -166,7 +180,7 @@ def authorise(
 
 
 def _signed(call: Call, number: int, signature: Signature, handed_in: bool) -> None:
-    last = "" if handed_in else "A run is going: the next one hands in what waited. To do it then: connector resume"
+    last = "" if handed_in else "A run is going: the next one hands in what waited. Or then: connector resume --apply"
     call.said(
         f"Urgent termination {number} is countersigned: {signature.sentence}.",
         *([last] if last else []),

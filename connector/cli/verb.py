@@ -152,7 +152,12 @@ class Root(Group):
         alone = settings.pop("standalone_mode", True)
         _write_any_character()
         run = super().main
-        code = _guarded(lambda: run(words, prog_name or "connector", standalone_mode=False, obj=call, **settings), call)
+
+        def typed() -> Any:
+            _refuse_unreadable(words)
+            return run(words, prog_name or "connector", standalone_mode=False, obj=call, **settings)
+
+        code = _guarded(typed, call)
         if alone:
             sys.exit(code)
         return code
@@ -167,7 +172,8 @@ def _guarded(run: Callable[[], Any], call: Call) -> int:
         return 1
     except click.Abort:
         _complain(
-            "Stopped. What was intended by then, if anything, is in the journal.", "To finish it: connector resume"
+            "Stopped. What was intended by then, if anything, is in the journal.",
+            "To finish it: connector resume --apply",
         )
         return 1
     except ConnectorError as error:
@@ -182,6 +188,13 @@ def _guarded(run: Callable[[], Any], call: Call) -> int:
         return 1
     finally:
         call.end()
+
+
+def _refuse_unreadable(words: Sequence[str]) -> None:
+    """Refuse bytes that are no text here: what is left of a name without them may be somebody else's."""
+    for word in words:
+        if any("\ud800" <= character <= "\udfff" for character in word):
+            raise click.UsageError(f"{clean(word)!r} was typed with characters that are no UTF-8: type it anew.")
 
 
 def _complain(message: str, remedy: str) -> None:

@@ -110,6 +110,8 @@ def notes(title: str, texts: Iterable[str]) -> Parts:
     return ["", heading(title), *found] if found else []
 
 
+NOT_KEPT = "This plan was not kept. Keep it first, so that it can be approved: connector plan"
+
 _APPROVE, _INTENDED = "connector approve ", "If intended: "
 
 
@@ -159,7 +161,7 @@ def open_parts(legs: Sequence[OpenLeg], changes: Sequence[OpenChange] = ()) -> P
     parts: Parts = ["", warning(f"Open: {counted(people, 'revocation')}, {counted(len(changes), 'membership change')}")]
     parts += [open_leg_words(leg) for leg in legs]
     parts += [open_change_words(change) for change in changes]
-    parts.append("Every run tries again first. To try now: connector resume")
+    parts.append("Every run tries again first. To try now: connector resume --apply")
     parts.append("To give one up: connector abandon PERSON --reason TEXT")
     return parts
 

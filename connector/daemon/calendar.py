@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 EVERY_DAY = frozenset(range(7))
 
+_NOON = time(12)
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 
@@ -24,7 +25,9 @@ class Schedule:
     apply_days: frozenset[int] = EVERY_DAY
 
     def night_of(self, day: date) -> datetime:
-        """Give the moment, in UTC, at which a local day's night begins."""
+        """Give the moment, in UTC, at which a local day's night begins; of a day that was skipped, the next one's."""
+        if not _is_shown(datetime.combine(day, _NOON), self.zone):  # Samoa had no 30 December 2011
+            return self.night_of(day + _DAY)
         local = datetime.combine(day, self.at)
         while not _is_shown(local, self.zone):
             local += _MINUTE

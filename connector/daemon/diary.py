@@ -4,6 +4,7 @@ Every entry stands on the daemon's claim. A run is entered before it begins and 
 whoever finds such an entry knows that somebody was cut short.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -29,12 +30,17 @@ from connector.daemon.duties import (
     with_night,
 )
 from connector.daemon.folders import Listing, listing_of, listing_text
+from connector.daemon.webhook import TOLERANCE_SECONDS, Genuine
+from connector.errors import ConnectorError
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import Claim, PastRun
 from connector.reconcile.running import STOPPED_EARLY
 
 WATCHED = "watched"
 """Under this name lies what the watched folders held when the last run began."""
+
+TAKEN = "webhooks-taken"
+"""Under this name lie the ids of the messages that asked for a run, as long as one that was overheard is fresh."""
 
 _KINDS = ("run", "report", "retry")
 _CUT_SHORT = ("", "interrupted", STOPPED_EARLY)
@@ -47,6 +53,10 @@ class Page:
     known: Remembered
     files: Listing | None
     begun: Begun | None
+
+
+class ReplayError(ConnectorError):
+    """A message that asked for a run has come again. Nothing was written."""
 
 
 class Diary:
@@ -70,10 +80,16 @@ class Diary:
         """Enter what the watched folders hold: it is no news any more."""
         self._write(claim, WATCHED, listing_text(listing))
 
-    def asked_for(self, claim: Claim, asked: Asked) -> None:
-        """Enter that somebody asked for a run. Several are one."""
+    def asked_for(self, claim: Claim, asked: Asked, message: Genuine | None = None) -> None:
+        """Enter that somebody asked for a run, and by which message; both or none. Several are one.
+
+        Raises ReplayError where that message was entered before, by whichever daemon.
+        """
         with self._asking:
-            self._write(claim, ASKED, asked_text(asked))
+            entries = {ASKED: asked_text(asked)}
+            if message is not None:
+                entries[TAKEN] = _with(message, self._values().get(TAKEN, ""), asked.at)
+            self._journal.duties.all_done(claim, entries)
 
     def begins(self, claim: Claim, begun: Begun) -> None:
         """Enter a run before it begins."""
@@ -128,3 +144,20 @@ class Diary:
 
     def _write(self, claim: Claim, name: str, value: str) -> None:
         self._journal.duties.done(claim, name, value)
+
+
+def _with(message: Genuine, text: str, now: datetime) -> str:
+    """Add a message to those that were taken, and let go of those that nobody would believe any more."""
+    fresh = {name: until for name, until in _taken(text).items() if until >= now.timestamp()}
+    if message.id in fresh:
+        raise ReplayError("This message was taken already.", "Sign a new one, under an id of its own.")
+    fresh[message.id] = message.sent_at.timestamp() + TOLERANCE_SECONDS
+    return json.dumps(fresh, separators=(",", ":"))
+
+
+def _taken(text: str) -> dict[str, float]:
+    """Read until when which message is fresh. What cannot be read counts as forgotten, like every entry here."""
+    try:
+        return {str(name): float(until) for name, until in json.loads(text or "{}").items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}

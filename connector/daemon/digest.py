@@ -6,7 +6,7 @@ It reads the journal and decides nothing. What a quiet week leaves unsaid is exa
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 
 from connector.config import Config, Weekday
 from connector.daemon.duties import AT_NIGHT, CAUGHT_UP
@@ -20,6 +20,7 @@ from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import Direction, OpenLeg, PastRun, PeriodRecords
 from connector.reconcile.plan_values import Objection, Plan
 from connector.reconcile.report import ReportLine, ReportSection
+from connector.reconcile.report_values import MOST_DONE
 from connector.reconcile.wording import ACCESS_ENDED, Who, clean, counted, listed, moment, said
 
 DIGEST = "digest"
@@ -80,14 +81,16 @@ def _due_on(config: Config, now: datetime) -> date:
 
 def _notice(scene: Scene, day: date) -> Notice:
     config, week = scene.connector.config, _week(scene, day)
-    closed = len(list(_of(week, Direction.CLOSE)))
-    subject = f"The week to {day}: {closed:,} closed, {_still_open(week):,} open ({config.school.name})"
+    zone = config.site.zone
+    closed = tuple(_of(week, Direction.CLOSE, zone))
+    subject = f"The week to {day}: {len(closed):,} closed, {_still_open(week):,} open ({config.school.name})"
+    whole = f"connector report audit --from {week.days[0]} --to {week.days[-1]}"
     sections = (
         ReportSection("nights", "Nights", tuple(_nights(scene, week))),
-        ReportSection("closed", "Closed", tuple(_of(week, Direction.CLOSE))),
-        ReportSection("opened", "Opened again", tuple(_of(week, Direction.OPEN))),
-        ReportSection("ended", "Ended", tuple(_ended(scene, week))),
-        ReportSection("open", "Still open", tuple(_open(week))),
+        ReportSection("closed", "Closed", closed, whole, MOST_DONE),
+        ReportSection("opened", "Opened again", tuple(_of(week, Direction.OPEN, zone)), whole, MOST_DONE),
+        ReportSection("ended", "Ended", tuple(_ended(scene, week)), whole),
+        ReportSection("open", "Still open", tuple(_open(week, zone))),
         ReportSection("holds", "Holds", tuple(_holds(scene, week))),
         ReportSection("objections", "Objections", tuple(_objections(scene.connector.journal, week))),
         ReportSection("limits", "Limits", tuple(_limits(scene, week))),
@@ -126,7 +129,7 @@ def _is_failed(run: PastRun) -> bool:
     return run.result in _FAILED or run.result.startswith("failed")
 
 
-def _of(week: Week, direction: Direction) -> Iterator[ReportLine]:
+def _of(week: Week, direction: Direction, zone: tzinfo) -> Iterator[ReportLine]:
     """Give who was closed, or opened again, to the end, each once."""
     found = {}
     for revocation in week.records.revocations:
@@ -135,7 +138,7 @@ def _of(week: Week, direction: Direction) -> Iterator[ReportLine]:
         if done and at is not None and week.since <= at < week.until:
             whom = Who(row.key, row.person_id, clean(row.code), clean(row.name), clean(row.username))
             what = "closed" if direction is Direction.CLOSE else "opened"
-            found[row.key] = ReportLine(whom.label, what, moment(at), at=at, key=row.key)
+            found[row.key] = ReportLine(whom.label, what, moment(at.astimezone(zone)), at=at, key=row.key)
     return iter(sorted(found.values(), key=lambda line: (line.at or week.since, line.label)))
 
 
@@ -159,7 +162,7 @@ def _still_open(week: Week) -> int:
     return len({leg.key for leg in week.records.open_legs})
 
 
-def _open(week: Week) -> Iterator[ReportLine]:
+def _open(week: Week, zone: tzinfo) -> Iterator[ReportLine]:
     by_key: dict[str, list[OpenLeg]] = {}
     for leg in week.records.open_legs:
         by_key.setdefault(leg.key, []).append(leg)
@@ -168,7 +171,7 @@ def _open(week: Week) -> Iterator[ReportLine]:
         label = Who(key, one.person_id, clean(one.code), clean(one.name), "").label
         where = listed([f"{clean(leg.planned.target)} ({leg.state})" for leg in legs])
         days = (week.until - since).days
-        text = f"{where}; open since {moment(since)}, {counted(days, 'day')}"
+        text = f"{where}; open since {moment(since.astimezone(zone))}, {counted(days, 'day')}"
         yield ReportLine(
             label, "open", text, commands=("connector resume --dry-run",), at=since, key=key, warns=days > 0
         )
@@ -185,7 +188,7 @@ def _holds(scene: Scene, week: Week) -> Iterator[ReportLine]:
         oldest = min(rows, key=lambda row: since.get(row.key, week.days[-1]))
         whom = Who(oldest.key, oldest.person_id, clean(oldest.code), clean(oldest.name), clean(oldest.username))
         text = f"the oldest: {whom.label}, ready since {since.get(oldest.key, week.days[-1])}"
-        waits = "" if hold in BY_ITSELF else "It waits for somebody."
+        waits = "" if hold in BY_ITSELF else "It waits for somebody." if count == 1 else "They wait for somebody."
         yield ReportLine(counted(count, "row"), hold.value, text, waits, ("connector status",))
 
 
@@ -241,4 +244,5 @@ def _accepted(scene: Scene) -> str:
     accepted = scene.connector.journal.last_accepted()
     if accepted is None or accepted.accepted_at is None:
         return "No run was accepted yet."
-    return f"The last accepted run was run {accepted.run_id} as of {accepted.as_of}, {moment(accepted.accepted_at)}."
+    at = accepted.accepted_at.astimezone(scene.connector.config.site.zone)
+    return f"The last accepted run was run {accepted.run_id} as of {accepted.as_of}, {moment(at)}."

@@ -26,6 +26,21 @@ def stamp_of(path: Path) -> Stamp | None:
     return status.st_mtime_ns, status.st_size
 
 
+def file_of(journal: Journal) -> Path | None:
+    """Give the file a journal lies in; PostgreSQL has none."""
+    engine = journal.store.engine
+    return Path(str(engine.url.database)) if engine.dialect.name == "sqlite" else None
+
+
+def identity_of(file: Path) -> Stamp | None:
+    """Give what tells a file from another one in its place; None where there is none."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 @dataclass(slots=True)
 class Ground:
     """Looks at the file of the journal (PostgreSQL has none) and at the config."""
@@ -37,8 +52,7 @@ class Ground:
     _read: Stamp | None = field(init=False)
 
     def __post_init__(self) -> None:
-        engine = self.journal.store.engine
-        self._file = Path(str(engine.url.database)) if engine.dialect.name == "sqlite" else None
+        self._file = file_of(self.journal)
         self._is, self._read = self._identity(), stamp_of(self.config)
 
     def look(self) -> None:
@@ -58,12 +72,12 @@ class Ground:
         self._is = identity
         raise JournalError(f"The journal {self._file} was exchanged for another one.", "It is read from now on.")
 
+    def stands(self) -> bool:
+        """Say whether the journal's file is the one that is open. From any thread: nothing is let go of."""
+        return self._file is None or ((now := self._identity()) is not None and now == self._is)
+
     def _identity(self) -> Stamp | None:
-        try:
-            status = self._file.stat() if self._file else None
-        except OSError:
-            return None
-        return (status.st_dev, status.st_ino) if status else None
+        return identity_of(self._file) if self._file else None
 
     def _look_at_config(self) -> None:
         stamp = stamp_of(self.config)

@@ -12,11 +12,11 @@ from datetime import datetime
 from pathlib import Path
 
 from connector.config import Config, load
-from connector.daemon.ground import Stamp, stamp_of
+from connector.daemon.ground import Stamp, file_of, identity_of, stamp_of
 from connector.daemon.loop import State
 from connector.daemon.sight import KEY, late_night
 from connector.daemon.succession import STUCK_SECONDS
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, JournalError
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_gauges import Standing, standing
 from connector.registry import validate
@@ -37,17 +37,29 @@ class Answer:
 
 @dataclass(slots=True)
 class Reading:
-    """The journal as scrapes and probes read it: opened when it is first asked for, by connections of its own."""
+    """The journal as scrapes and probes read it: opened when it is first asked for, by connections of its own.
+
+    Where its file was exchanged for another one since, that one is read.
+    """
 
     open: Callable[[], Journal]
     _journal: Journal | None = None
+    _is: Stamp | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def journal(self) -> Journal:
         """Give it. Raises ConnectorError where it cannot be opened, and tries again when it is asked again."""
         with self._lock:
+            file = file_of(self._journal) if self._journal is not None else None
+            if self._journal is not None and file is not None and self._is != (now := identity_of(file)):
+                if now is None:
+                    raise JournalError("The journal's file is gone.", "Put it back: connector db restore FILE")
+                self._journal.disconnect()
+                self._journal = None
             if self._journal is None:
                 self._journal = self.open()
+                file = file_of(self._journal)
+                self._is = identity_of(file) if file is not None else None
             return self._journal
 
     def close(self) -> None:

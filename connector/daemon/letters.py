@@ -35,8 +35,8 @@ def report_letter(name: str, report: Report, picture: bytes) -> Letter:
     return Letter(name, _on_one_line(report.subject), report_text(report), html, picture)
 
 
-def notice_letter(name: str, notice: Notice, to: Sequence[str] = ()) -> Letter:
-    """Write a notice."""
+def notice_letter(name: str, notice: Notice, to: Sequence[str] = (), answers: str = "") -> Letter:
+    """Write a notice. `answers` is the name of the letter it goes on with."""
     subject, lead = _on_one_line(notice.subject), [clean(sentence) for sentence in notice.lead]
     sections = [section for section in notice.sections if section.lines]
     head = ["", f"Audit head: {clean(notice.audit_head)}"] if notice.audit_head else []
@@ -44,7 +44,7 @@ def notice_letter(name: str, notice: Notice, to: Sequence[str] = ()) -> Letter:
     html = [f"<h1>{safe(subject)}</h1>", *(f"<p>{safe(sentence)}</p>" for sentence in lead)]
     html += [line for section in sections for line in section_html(section)]
     html += foot(notice.audit_head)
-    return Letter(name, subject, "\n".join(text) + "\n", page(subject, html), to=tuple(to))
+    return Letter(name, subject, "\n".join(text) + "\n", page(subject, html), to=tuple(to), answers=answers)
 
 
 def _on_one_line(subject: str) -> str:
@@ -74,11 +74,12 @@ def content_of(letter: Letter) -> str:
     """Write a letter down as JSON, without its name, which the outbox has."""
     picture = base64.b64encode(letter.picture).decode("ascii")
     fields = {"subject": letter.subject, "text": letter.text, "html": letter.html, "picture": picture}
-    return json.dumps({**fields, "to": list(letter.to)}, ensure_ascii=False)
+    return json.dumps({**fields, "to": list(letter.to), "answers": letter.answers}, ensure_ascii=False)
 
 
 def letter_of(name: str, content: str) -> Letter:
     """Read a letter that was written down."""
     fields = json.loads(content)
     picture = base64.b64decode(fields["picture"])
-    return Letter(name, fields["subject"], fields["text"], fields["html"], picture, tuple(fields["to"]))
+    to, answers = tuple(fields["to"]), fields.get("answers", "")  # an earlier build wrote none
+    return Letter(name, fields["subject"], fields["text"], fields["html"], picture, to, answers=answers)

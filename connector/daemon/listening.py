@@ -22,6 +22,7 @@ from waitress import wasyncore
 
 from connector.config import Config
 from connector.daemon import webhook
+from connector.daemon.diary import ReplayError
 from connector.daemon.health import Answer, Readiness, Reading, living
 from connector.daemon.loop import Daemon, State
 from connector.daemon.metrics import MEDIA_TYPE, SchoolCollector, exposition
@@ -41,6 +42,11 @@ _CONNECTION_SECONDS = 15.0
 _A_MINUTE, _MINUTE = 10, 60.0
 _MOST_ADDRESSES = 1_000
 _THREADS = 4
+_MOST_CONNECTIONS = 100
+_SHARE = 4
+"""A fourth of the files that this process may open is for connections, at most: the night must still open its own."""
+_PAUSE_SECONDS = 1.0
+"""How long nobody is accepted where there is no file for another connection: asked again at once, it would spin."""
 
 _log = structlog.stdlib.get_logger("connector.daemon")
 
@@ -81,38 +87,18 @@ class Rate:
         return count >= _A_MINUTE
 
 
-@dataclass(slots=True)
-class Taken:
-    """The ids of messages that were taken, for as long as one that was overheard would still be fresh."""
-
-    _until: dict[str, float] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self, message: webhook.Genuine, now: datetime) -> bool:
-        """Remember one; say whether it is new."""
-        with self._lock:
-            at = now.timestamp()
-            self._until = {one: until for one, until in self._until.items() if until >= at}
-            if message.id in self._until:
-                return False
-            self._until[message.id] = message.sent_at.timestamp() + webhook.TOLERANCE_SECONDS
-            return True
-
-    def forget(self, message: webhook.Genuine) -> None:
-        """Let it be sent again: nothing came of it."""
-        with self._lock:
-            self._until.pop(message.id, None)
+Ask = Callable[[str, webhook.Genuine], bool]
+"""Writes down who asks for a run, and by which message; says whether it was. Raises ReplayError, ConnectorError."""
 
 
 @dataclass(slots=True)
 class Hook:
-    """Takes a webhook that asks for a run. `ask` says whether it was written down."""
+    """Takes a webhook that asks for a run."""
 
     config: Config
-    ask: Callable[[str], bool]
+    ask: Ask
     clock: Callable[[], datetime]
     rate: Rate = field(init=False)
-    taken: Taken = field(default_factory=Taken)
 
     def __post_init__(self) -> None:
         self.rate = Rate(self.clock)
@@ -138,16 +124,11 @@ class Hook:
             return _unavailable("it cannot be taken just now")
 
     def _asked(self, message: webhook.Genuine) -> Said:
-        if not self.taken.take(message, self.clock()):
-            return Said.of(HTTPStatus.CONFLICT, {"error": "this message was taken already"})
-        written = False
         try:
-            written = self.ask(WEBHOOK)
-        finally:
-            if not written:
-                self.taken.forget(message)
-        if not written:
-            return _unavailable("this daemon stands by: ask the one that works")
+            if not self.ask(WEBHOOK, message):
+                return _unavailable("this daemon stands by: ask the one that works")
+        except ReplayError:
+            return Said.of(HTTPStatus.CONFLICT, {"error": "this message was taken already"})
         _log.info("webhook-taken", message_id=message.id)
         return Said.of(HTTPStatus.ACCEPTED, {"asked": True, "id": message.id})
 
@@ -159,7 +140,7 @@ class Listening:
     config: Config
     state: Callable[[], State]
     still_seconds: Callable[[], float]
-    ask: Callable[[str], bool]
+    ask: Ask
     reading: Reading
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _collector: SchoolCollector = field(init=False)
@@ -233,7 +214,7 @@ def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
 def listening(daemon: Daemon) -> Iterator[None]:
     """Listen beside a daemon, where the config says; a port that is taken is said and stops no night."""
     config = daemon.connector.config
-    reading = Reading(lambda: open_journal(_impatient(config)))
+    reading = Reading(lambda: open_journal(_impatient(config), make=False))
     app = Listening(config, lambda: daemon.state, lambda: daemon.heart.still_seconds, daemon.ask, reading, daemon.clock)
     try:
         server = Server(app, config.daemon.listen) if config.daemon.listen else None
@@ -257,12 +238,14 @@ class Server:
             map=self._sockets,
             sockets=[_bound(address)],
             threads=_THREADS,
+            connection_limit=_most_connections(),
             ident=None,  # who serves is nobody's business
             max_request_body_size=MOST_BYTES,
             max_request_header_size=16 << 10,
             channel_timeout=30,
             clear_untrusted_proxy_headers=True,
         )
+        self._server.accept = _unhurried(self._server.accept, self._over)
 
     @contextlib.contextmanager
     def served(self) -> Iterator[None]:
@@ -280,8 +263,12 @@ class Server:
     def _serve(self) -> None:
         # Closed on the thread that waits for the sockets: closed by another one, it would wait for what is gone.
         while not self._over.is_set():
-            wasyncore.loop(timeout=1.0, map=self._sockets, count=1)
-            self._cut(time.time() - _CONNECTION_SECONDS)
+            try:
+                wasyncore.loop(timeout=1.0, map=self._sockets, count=1)
+                self._cut(time.time() - _CONNECTION_SECONDS)
+            except Exception:  # noqa: BLE001 - whoever asks next is served again; a thread that died would serve nobody
+                _log.exception("listener")
+                self._over.wait(_PAUSE_SECONDS)
         self._end()
 
     def _end(self) -> None:
@@ -300,6 +287,36 @@ class Server:
         for channel in self._server.active_channels.values():
             if not channel.requests and channel.creation_time < before:
                 channel.will_close = True
+
+
+def _most_connections() -> int:
+    """Give how many connections are open at once: few where this process may open few files."""
+    try:
+        import resource  # noqa: PLC0415 - there is none on Windows
+    except ImportError:
+        return _MOST_CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_CONNECTIONS if files < 0 else max(_THREADS, min(_MOST_CONNECTIONS, files // _SHARE))
+
+
+def _unhurried(accept: Callable[[], Any], over: threading.Event) -> Callable[[], Any]:
+    """Give an `accept` that waits where no connection can be had, and says so once until one can."""
+    fails = False
+
+    def accepted() -> Any:
+        nonlocal fails
+        try:
+            made = accept()
+        except OSError as error:
+            if not fails:
+                _log.warning("no-more-connections", problem=error.strerror, next="LimitNOFILE of the service")
+            fails = True
+            over.wait(_PAUSE_SECONDS)
+            return None
+        fails = False
+        return made
+
+    return accepted
 
 
 def _bound(address: str) -> socket.socket:

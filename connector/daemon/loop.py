@@ -16,6 +16,7 @@ import structlog
 from connector.app import Connector
 from connector.config import Config, Weekday
 from connector.daemon.calendar import Schedule
+from connector.daemon.complaints import Complaints
 from connector.daemon.diary import Diary, Page
 from connector.daemon.duties import (
     RETRY,
@@ -39,7 +40,8 @@ from connector.daemon.open_work import open_work
 from connector.daemon.sight import Worker
 from connector.daemon.stopping import Stopping
 from connector.daemon.succession import Heart, Succession
-from connector.errors import ConnectorError, RunInProgress, StoppedEarly
+from connector.daemon.webhook import Genuine
+from connector.errors import ConnectorError, JournalError, RunInProgress, StoppedEarly
 from connector.reconcile.interrupting import Attendance
 from connector.reconcile.journal_values import Claim
 from connector.reconcile.reading import utc_now
@@ -101,6 +103,7 @@ class Daemon:
     _cut_short: bool = False
     _asked_at: datetime | None = None
     _held_until: datetime | None = None
+    _complaints: Complaints = field(default_factory=Complaints)
 
     def __post_init__(self) -> None:
         self.connector = connector = self.open()
@@ -152,16 +155,18 @@ class Daemon:
         self.state = IDLE
         self.connector.close()
 
-    def ask(self, cause: str) -> bool:
+    def ask(self, cause: str, message: Genuine | None = None) -> bool:
         """Ask for a run, from any thread; say whether it is written down: one that stands by takes no orders.
 
-        Raises ConnectorError where the journal cannot take it.
+        Raises ReplayError where its message was taken before, ConnectorError where the journal cannot take it.
         """
         claim = self._succession.claim
         if claim is None:
             return False
+        if not self._ground.stands():  # what is written into a file that is gone, nobody ever reads
+            raise JournalError("The journal's file is gone, or another one.", "It is looked at with the next step.")
         try:
-            self._diary.asked_for(claim, Asked(cause, self.clock()))
+            self._diary.asked_for(claim, Asked(cause, self.clock()), message)
         except RunInProgress:
             return False
         self.stopping.ring()
@@ -178,17 +183,18 @@ class Daemon:
         self.heart.mark()
         try:
             until, problem = self._stepped(now), ""
+            self._complaints.over()
         except StoppedEarly as error:
             until, problem = now, ""
             _log.info("daemon-stopped-early", said=error.message)
         except RunInProgress as error:
             until, problem = self._hold_back(), error.message
             self._succession.doubt()
-            _log.warning("daemon-waits", problem=str(error), again_in_seconds=MINUTE.total_seconds())
+            self._complaints.say("daemon-waits", str(error), now, again_in_seconds=MINUTE.total_seconds())
         except ConnectorError as error:
             until, problem = self._hold_back(), str(error)
             self.exit_code = max(self.exit_code, error.exit_code)
-            _log.warning("daemon-step", problem=str(error))
+            self._complaints.say("daemon-step", str(error), now)
         except Exception as error:  # noqa: BLE001 - a fault of ours: said, and everything else goes on
             until, problem = self._hold_back(), type(error).__name__
             self.exit_code = max(self.exit_code, ConnectorError.exit_code)

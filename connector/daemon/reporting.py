@@ -108,7 +108,7 @@ def _tell(scene: Scene, ran: Ran, run: PastRun) -> tuple[str, ...]:
         mailed = put_letter(scene, report_letter(name, report, trend(report.history)))
     told = (*mailed, *put_event(scene, name, "report", report.run.at, report))
     if ran.cause != RETRY and ran.result is not None:
-        remember(scene, STATE, {"state": _state(ran.result), "run": run.run_id})
+        remember(scene, STATE, {"state": _state(ran.result), "run": run.run_id, "letter": "".join(mailed)})
     return told
 
 

@@ -4,6 +4,7 @@ What cannot be sent for days is given up, and the next mail says so. Must never 
 secret, into a log or a problem: errors of the HTTP library carry both, so only their kind is told.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +16,13 @@ import structlog
 
 from connector.config import Config
 from connector.daemon.errand import Ran, Scene
-from connector.daemon.letters import letter_of, with_note
+from connector.daemon.letters import content_of, letter_of, with_note
 from connector.daemon.telling import MAIL, PING, WEBHOOK, known, remember
 from connector.daemon.webhook import signed
 from connector.errors import ConfigError, ConnectorError, SourceError, TargetUnreachable
-from connector.post import Post
+from connector.post import AUTOMATIC, Letter, Post
 from connector.reconcile.journal_duties import Message
-from connector.reconcile.wording import clean, moment
+from connector.reconcile.wording import clean, counted, moment
 
 GIVEN_UP = "given-up"
 """Under this name stands what was never sent, until a mail has said so."""
@@ -33,7 +34,6 @@ TOO_OLD: Mapping[str, timedelta] = {MAIL: timedelta(days=3), WEBHOOK: timedelta(
 """After which time a message is given up. A sign of life that comes half a day late is none."""
 
 SECONDS = 10.0
-_AUTOMATIC = {"Auto-Submitted": "auto-generated"}  # RFC 3834 5: nobody's holiday notice answers it
 _SAID_AT_MOST = 10
 _log = structlog.stdlib.get_logger("connector.daemon")
 
@@ -92,7 +92,8 @@ def _waits_for(message: Message) -> Sequence[str]:
 
 
 def _give_up(scene: Scene, message: Message) -> None:
-    days = f"{moment(message.put_at)}, after {message.tries:,} tries"
+    put_at = message.put_at.astimezone(scene.connector.config.site.zone)
+    days = f"{moment(put_at)}, after {counted(message.tries, 'try', 'tries')}"
     sentence = f"A message could never be sent ({message.name}, of {days}): {clean(message.problem)}"
     _log.error("message-given-up", message=message.name, channel=message.channel, problem=message.problem)
     if message.channel != PING:
@@ -114,20 +115,32 @@ def _mail(scene: Scene, message: Message) -> None:
     config = scene.connector.config
     if config.reports.mail is None:
         raise ConfigError("[reports.mail] is gone from the config, and this was to be sent.", "Put it back.")
-    sentences = known(scene, GIVEN_UP).get("sentences", [])
-    letter = with_note(letter_of(message.name, message.content), _shortened(sentences))
+    letter = letter_of(message.name, message.content)
+    # Said to all who read reports: a letter to somebody of their own takes it from nobody.
+    sentences = [] if letter.to else known(scene, GIVEN_UP).get("sentences", [])
+    letter = with_note(letter, _shortened(sentences))
     post = Post("[reports.mail]", "The report", config.reports.mail, config.site, "It is tried again.")
     try:
         with post.open() as smtp:
-            refused = post.post(smtp, replace(letter, headers=_AUTOMATIC))
+            refused = post.post(smtp, replace(letter, headers=AUTOMATIC))
     except ValueError as error:  # one letter that no mail can be made of keeps no other one waiting
         what = f"No mail could be made of {message.name} ({type(error).__name__})."
         raise SourceError(what, "Please report it, with the daemon's log.") from error
     if sentences:
         scene.connector.journal.duties.forget(scene.claim, [GIVEN_UP])
-    for address in refused:
-        _log.warning("recipient-refused", message=message.name, recipient=address)
-        _say_with_the_next(scene, f"The mail server refused {clean(address)} for {message.name}: check the address.")
+    for one in refused:
+        _log.warning("recipient-refused", message=message.name, recipient=one.address, for_now=one.for_now)
+        if one.for_now:
+            _once_more(scene, message.name, replace(letter, to=(one.address,)))
+        else:
+            what = f"The mail server refused {clean(one.address)} for {message.name}: check the address."
+            _say_with_the_next(scene, what)
+
+
+def _once_more(scene: Scene, name: str, letter: Letter) -> None:
+    """Put a letter anew, for the one recipient whom the server would not take just now: the others have theirs."""
+    mine = hashlib.sha256(letter.to[0].encode()).hexdigest()[:8]
+    scene.connector.journal.duties.put(scene.claim, MAIL, [(f"{name}-{mine}", content_of(letter))])
 
 
 def _shortened(sentences: Sequence[str]) -> Sequence[str]:
@@ -186,7 +199,7 @@ def _ask(config: Config, request: _Request) -> None:
     except requests.exceptions.SSLError:
         what = f"{request.name}: the certificate of its server cannot be verified."
         raise TargetUnreachable(what, "Check its address; ca_file names an authority of your own.") from None
-    except requests.exceptions.InvalidURL:
+    except ValueError:  # of requests, and of the library below it
         raise ConfigError(f"{request.name} has no address.", "Write https://HOST/PATH.") from None
     except (requests.exceptions.RequestException, OSError) as error:
         what = f"{request.name}: its server does not answer ({type(error).__name__})."
@@ -198,7 +211,8 @@ def _ask(config: Config, request: _Request) -> None:
 
 def _refuse_clear(request: _Request) -> None:
     try:
-        parts = urlsplit(request.url)
+        # Behind a backslash the library finds another host than we do.
+        parts = urlsplit("" if "\\" in request.url else request.url)
         is_safe = parts.scheme == "https" and bool(parts.hostname)
         is_safe = is_safe or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost"))
     except ValueError:

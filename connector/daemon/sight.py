@@ -73,7 +73,7 @@ def finding(config: Config, known: Standing, now: datetime) -> Finding | None:
     if not known.claimed and worker is None:
         return None
     night = late_night(config, known, now)
-    who, nights = _who(worker, claimed=known.claimed), f" Nights: {night or _last(config, known, now)}."
+    who, nights = _who(config, worker, claimed=known.claimed), f" Nights: {night or _last(config, known, now)}."
     if not known.claimed and not (worker and worker.once and not night):
         return Finding(Level.WARNING, "daemon", who + nights, _START)
     if night:
@@ -88,8 +88,9 @@ def _values(known: Standing) -> Mapping[str, str]:
     return {name: value for name, (_, value) in known.duties.items() if name in (NIGHT, TRIED, WORKER)}
 
 
-def _who(worker: Worker | None, *, claimed: bool) -> str:
-    where = f" on {worker.host} (process {worker.process}), since {moment(worker.since)}" if worker else ""
+def _who(config: Config, worker: Worker | None, *, claimed: bool) -> str:
+    since = moment(worker.since.astimezone(config.site.zone)) if worker else ""
+    where = f" on {worker.host} (process {worker.process}), since {since}" if worker else ""
     if claimed:
         return f"One works{where}."
     return f"None works just now; the last one did{where}."
@@ -99,7 +100,7 @@ def _last(config: Config, known: Standing, now: datetime) -> str:
     nights = remembered(_values(known)).nights
     following = Schedule(config.nightly.at, config.site.zone).next_night(now).astimezone(config.site.zone)
     ended = f"{max(nights).isoformat()} was the last, " if nights else ""
-    return f"{ended}{following:%Y-%m-%d %H:%M} is the next"
+    return f"{ended}{moment(following)} is the next"
 
 
 def _changed_since(config: Config, worker: Worker) -> bool:

@@ -47,7 +47,8 @@ class Stopping:
         if self.asked:
             raise StoppedEarly(
                 "The run was asked to end and did, between two sends.",
-                "What it had intended stands open and is driven first by the next run: connector resume --dry-run",
+                "What it had intended stands open, also what went out and was not proven yet. "
+                "The next run reads it back and drives it first: connector resume --dry-run",
             )
 
     def rest(self, seconds: float) -> None:

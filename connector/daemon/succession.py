@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import structlog
 
+from connector.daemon.complaints import Complaints
 from connector.daemon.notifying import WATCHDOG, Notify, silent
 from connector.daemon.sight import KEY, WORKER
 from connector.errors import ConnectorError, RunInProgress
@@ -99,6 +100,7 @@ class Heart:
     stuck_seconds: float = STUCK_SECONDS
     _marked: float = field(default_factory=time.monotonic)
     _over: threading.Event = field(default_factory=threading.Event)
+    _complaints: Complaints = field(default_factory=Complaints)
 
     def mark(self) -> None:
         """Note that the main thread came further."""
@@ -130,7 +132,7 @@ class Heart:
             except RunInProgress:
                 self.succession.doubt()
             except ConnectorError as error:
-                _log.warning("daemon-heart", problem=str(error))
+                self._complaints.say("daemon-heart", str(error), datetime.now(UTC))
             except Exception:  # noqa: BLE001 - a fault of ours: said, and the next beat is tried all the same
                 _log.exception("daemon-heart")
             self.notify(WATCHDOG)

@@ -31,7 +31,7 @@ def put_event(scene: Scene, name: str, kind: str, at: datetime, content: object)
     """Put an event for the webhook, in the shape Standard Webhooks recommends; give its name, or nothing."""
     if scene.connector.config.reports.webhook is None:
         return ()
-    body = {"type": kind, "timestamp": at.isoformat(), "data": plain(content)}
+    body = {"type": kind, "timestamp": plain(at), "data": plain(content)}
     duties = scene.connector.journal.duties
     duties.put(scene.claim, WEBHOOK, [(f"hook-{name}", json.dumps(body, ensure_ascii=False))])
     return (f"hook-{name}",)

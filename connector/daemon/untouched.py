@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from connector.daemon.duties import AT_NIGHT, CAUGHT_UP, RETRY
 from connector.daemon.errand import Ran, Scene
 from connector.daemon.letters import Notice, notice_letter
+from connector.daemon.reporting import STATE
 from connector.daemon.telling import audit_head, known, names_a, put_letter, remember, stamp
 from connector.model import Hold, LegState
 from connector.post import Letter
@@ -40,7 +41,8 @@ _LASTING = {"objection": 1}
 class Need:
     """Something that needs somebody. `kind` and `about` say what would be somebody's doing about it.
 
-    `label`, `what`, `to_do` and `commands` are what people read; `told` is whether it was told one level up.
+    `label`, `what`, `to_do` and `commands` are what people read; `told` is whether it was told one level up, `letter`
+    the name of the mail that told of it first.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Need:
     commands: tuple[str, ...]
     since: str = ""
     told: bool = False
+    letter: str = ""
 
     @property
     def key(self) -> str:
@@ -67,12 +70,14 @@ class Untouched:
             return
         before = _remembered(scene)
         if ran.result is not None:
-            now = tuple(_needs(scene.connector.journal, ran.result))
+            found = _needs(scene.connector.journal, ran.result, scene.connector.config.site.zone)
+            now = (*found, *_as_before(ran.result, before))
         elif ran.cause in (AT_NIGHT, CAUGHT_UP):
             now = (*before.values(), _failed())
         else:
             return
-        _keep(scene, [_since(need, before, scene.now) for need in {n.key: n for n in now}.values()])
+        letter = str(known(scene, STATE).get("letter", ""))
+        _keep(scene, [_since(need, before, scene.now, letter) for need in {n.key: n for n in now}.values()])
 
     def every_minute(self, scene: Scene) -> None:
         """Tell of what has stood too long, unless somebody has done something about it since."""
@@ -98,18 +103,28 @@ def _is_asked(scene: Scene) -> bool:
 # --- what needs somebody ---------------------------------------------------------------------------------------------
 
 
-def _needs(journal: Journal, result: RunResult) -> Iterator[Need]:
+def _needs(journal: Journal, result: RunResult, zone: ZoneInfo) -> Iterator[Need]:
     plan = result.judgement.plan
     for objection in result.stopped:
         yield _of_objection(objection, plan)
-    for row in plan.revocations:
+    for row in () if _is_unbelieved(result) else plan.revocations:
         yield from _of_row(row)
     for leg in result.open_legs:
         if leg.state in NEEDS_SOMEBODY and leg.direction is Direction.CLOSE:
             yield _of_leg(leg)
-    for refused in refusals.lately(journal):
+    for refused in refusals.lately(journal, zone):
         label = clean(refused.client)
         yield Need("provider", (label,), label, "too-many", refused.text, (refused.command,))
+
+
+def _is_unbelieved(result: RunResult) -> bool:
+    return any(objection.is_of_source for objection in result.stopped)
+
+
+def _as_before(result: RunResult, before: Mapping[str, Need]) -> Iterator[Need]:
+    """Give the rows that waited before a source could not be believed: on its word none is there, and none is gone."""
+    if _is_unbelieved(result):
+        yield from (need for need in before.values() if need.kind in ("hold", "urgent"))
 
 
 def _of_objection(objection: Objection, plan: Plan) -> Need:
@@ -138,7 +153,7 @@ def _of_row(row: Revocation) -> Iterator[Need]:
 def _of_leg(leg: OpenLeg) -> Need:
     whom = Who(leg.key, leg.person_id, clean(leg.code), clean(leg.name), "")
     what, about = f"{leg.planned.target}: {leg.state}", (str(leg.leg_id), leg.state.value)
-    commands = (f"connector explain {whom.typed}",) if leg.state is LegState.CONFLICT else ("connector resume",)
+    commands = (f"connector explain {whom.typed}",) if leg.state is LegState.CONFLICT else ("connector resume --apply",)
     return Need("leg", about, whom.label, clean(what), said(leg.detail, discreet=True), commands)
 
 
@@ -150,9 +165,11 @@ def _failed() -> Need:
 # --- since when, and whether still -----------------------------------------------------------------------------------
 
 
-def _since(need: Need, before: Mapping[str, Need], now: datetime) -> Need:
+def _since(need: Need, before: Mapping[str, Need], now: datetime, letter: str) -> Need:
     old = before.get(need.key)
-    return replace(need, since=old.since, told=old.told) if old else replace(need, since=now.isoformat())
+    if old:
+        return replace(need, since=old.since, told=old.told, letter=old.letter)
+    return replace(need, since=now.isoformat(), letter=letter)
 
 
 def _is_late(scene: Scene, need: Need) -> bool:
@@ -191,10 +208,11 @@ def _letter(scene: Scene, needs: Sequence[Need]) -> Letter:
     subject = f"{len(needs):,} untouched for {hours} ({clean(config.school.name)})"
     lead = ("This needs somebody, and nobody has done anything about it. You are told once.",)
     name = names_a(config, "untouched", stamp(scene.now))
-    notice = Notice(subject, lead, (ReportSection("untouched", title, lines),), audit_head(scene))
+    notice = Notice(subject, lead, (ReportSection("untouched", title, lines, "connector status"),), audit_head(scene))
     mail = config.reports.mail
     to = dict.fromkeys((*(mail.to if mail else ()), *config.reports.escalate_to))
-    return notice_letter(name, notice, tuple(to))
+    first = next((need.letter for need in sorted(needs, key=lambda n: n.since) if need.letter), "")
+    return notice_letter(name, notice, tuple(to), first)
 
 
 def _line(need: Need, zone: ZoneInfo) -> ReportLine:

@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from connector.ldap.durable import sync_folder
 from connector.ldap.ldif_file import attribute_line
+from connector.on_disk import sync_folder
 
 _NEW_FILE_MODE = 0o640
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows alone writes text otherwise

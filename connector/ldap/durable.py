@@ -7,6 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from connector.on_disk import sync_folder
+
 
 def replace_file(file: Path, content: bytes) -> None:
     """Replace a file whole or not at all. It keeps its mode, and its age: it is no fresher an export for our edits."""
@@ -25,14 +27,3 @@ def replace_file(file: Path, content: bytes) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename durable. Windows has no such call and needs none."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -34,7 +34,7 @@ BY_ITSELF = frozenset({Hold.KEEP, Hold.NOTICE, Hold.UNCONFIRMED, Hold.ROLLOVER})
 """Holds that are somebody's word or end with time: the row waits, and nobody has to look."""
 
 _REVOKE = "connector revoke {who} --reason TEXT --apply"
-_RUN = "connector run"
+_RUN = "connector run --apply"
 _RELEASE = "connector release {who} --hold {hold}"
 
 _ADVICE: Mapping[Hold, tuple[str, tuple[str, ...]]] = {
@@ -141,7 +141,7 @@ def _about_provisioning(decision: Decision, decisions: Decisions, memory: Memory
     if decision.holds:
         return hold_advice(decision.holds[0], whom)
     if closed_by_us(decision.identity, memory):
-        return Advice("We closed it, and it is due again; to open it:", (f"connector restore {whom.typed}",))
+        return Advice("We closed it, and it is due again; to open it:", (f"connector restore {whom.typed} --apply",))
     missing = listed(missing_parts(decision.identity, decisions))
     return Advice(f"Missing: {missing}. Provision it in the portal's account manager, then send the welcome e-mail.")
 

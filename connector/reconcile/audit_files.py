@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from connector.errors import ConfigError
+from connector.on_disk import sync_folder
 
 
 def write_once(path: Path, lines: Iterable[str]) -> None:
@@ -74,17 +75,6 @@ def _fill(handle: int, parts: Iterable[str], encoding: str) -> None:
         file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a new name durable. Windows has no such call and needs none."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def unwritable(path: Path, error: OSError) -> ConfigError:

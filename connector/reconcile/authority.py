@@ -6,8 +6,8 @@ sentence carries a code.
 
 import shlex
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
 from enum import StrEnum
 
 from connector.reconcile.text import fold
@@ -120,6 +120,11 @@ class StoredTermination:
         """Whom it is about."""
         return self.records[0].label if self.records else f"urgent termination {self.number}"
 
+    def local(self, zone: tzinfo) -> "StoredTermination":
+        """Give it with the times people are told at those of a zone."""
+        refusal = replace(self.refusal, at=self.refusal.at.astimezone(zone)) if self.refusal else None
+        return replace(self, due_at=self.due_at.astimezone(zone), refusal=refusal)
+
     def is_overdue(self, now: datetime) -> bool:
         """Whether the countersignature should be there by now and is not."""
         return self.signature is None and self.refusal is None and now > self.due_at
@@ -158,6 +163,12 @@ class Due:
     unsigned: tuple[StoredTermination, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     refused: tuple[StoredTermination, ...] = ()
+
+    def local(self, zone: tzinfo) -> "Due":
+        """Give it with the times people are told at those of a zone."""
+        alarms = tuple(replace(alarm, used_at=alarm.used_at.astimezone(zone)) for alarm in self.alarms)
+        unsigned, refused = (tuple(t.local(zone) for t in some) for some in (self.unsigned, self.refused))
+        return Due(self.now, unsigned, alarms, refused)
 
     @property
     def overdue(self) -> tuple[StoredTermination, ...]:

@@ -11,7 +11,17 @@ from connector.model import LegKind, LegState, Member
 from connector.reconcile.authority import Refusal, Signature, StoredTermination
 from connector.reconcile.journal_values import FINAL, Direction, StoredLeg, StoredRevocation
 from connector.reconcile.report_html import page, safe
-from connector.reconcile.wording import ACCESS_ENDED, clean, counted, listed, moment, reason_words, said
+from connector.reconcile.wording import (
+    ACCESS_ENDED,
+    clean,
+    counted,
+    listed,
+    moment,
+    reason_words,
+    said,
+    zone_mark,
+    zone_name,
+)
 
 _PROVEN = (LegState.CLOSED, LegState.ALREADY_CLOSED)
 
@@ -267,7 +277,11 @@ def _no_session(made: Certificate) -> str:
 
 
 def _to_the_second(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} {at:%z}" if at else ""
+    return f"{at:%Y-%m-%d %H:%M:%S}{zone_mark(at)}" if at else ""
+
+
+def _made_at(made: Certificate) -> str:
+    return f"Made {_to_the_second(made.made_at)} ({zone_name(made.made_at)})"
 
 
 def _seconds(made: Certificate) -> str:
@@ -286,7 +300,7 @@ def _effective_by(made: Certificate) -> str:
 
 def _effective(made: Certificate) -> str:
     if made.interrupted and (made.open or not made.doors):
-        return "not known: it is going, or was interrupted. To finish it: type it again, or connector resume"
+        return "not known: it is going, or was interrupted. To finish it: type it again, or connector resume --apply"
     if made.open:
         return "not yet: see what is open"
     return "now, but for what is NOT closed by this" if made.left else "now"
@@ -314,7 +328,7 @@ def certificate_text(made: Certificate) -> str:
     lines += [f"  {door.record}: {door.what}: {door_words(door)}" for door in made.doors] or [
         "  nothing of theirs lived"
     ]
-    return "\n".join([*lines, "", f"Made {_to_the_second(made.made_at)}", ""])
+    return "\n".join([*lines, "", _made_at(made), ""])
 
 
 def certificate_html(made: Certificate) -> str:
@@ -324,7 +338,7 @@ def certificate_html(made: Certificate) -> str:
 
 def _html(made: Certificate) -> Iterable[str]:
     yield f"<h1>{safe(certificate_title(made))}</h1>"
-    yield f'<p class="quiet">{safe(made.school)}. Made {safe(_to_the_second(made.made_at))}</p>'
+    yield f'<p class="quiet">{safe(made.school)}. {safe(_made_at(made))}</p>'
     yield '<table class="facts"><tbody>'
     yield from (f'<tr><th scope="row">{safe(label)}</th><td>{safe(words)}</td></tr>' for label, words in facts(made))
     yield "</tbody></table>"

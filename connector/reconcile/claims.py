@@ -24,11 +24,13 @@ class Usernames:
     """Whose members carry which username, entitled or not.
 
     `by_portal` gives, per portal and folded username, the person_ids, each once, in the order they were read.
-    `through_directory` names the portals that sign in through the directory.
+    `through_directory` names the portals that sign in through the directory. `native_ids` gives the people behind a
+    portal's own id that several of its members have: a shared login, or a column that is no row id.
     """
 
     by_portal: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     through_directory: frozenset[str] = frozenset()
+    native_ids: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def in_portal(self, portal: str, name: str) -> tuple[str, ...]:
         """Give whose members of a portal carry a folded username."""
@@ -48,12 +50,19 @@ class Usernames:
 
 
 def usernames_of(members: Iterable[Member], portals: Iterable[PortalRules]) -> Usernames:
-    """Index the usernames of members."""
+    """Index the usernames of members, and the native ids that several have."""
+    of_portal = grouped(members, attrgetter("portal"))
     by_portal = {
         portal: holders_of([fold(m.username) for m in mine], [m.person_id for m in mine])
-        for portal, mine in grouped(members, attrgetter("portal")).items()
+        for portal, mine in of_portal.items()
     }
-    return Usernames(by_portal, frozenset(p.name for p in portals if p.sign_in is SignIn.DIRECTORY))
+    shared = {
+        (portal, native_id): people
+        for portal, mine in of_portal.items()
+        for native_id, people in holders_of([m.native_id for m in mine], [m.person_id for m in mine]).items()
+        if len(people) > 1
+    }
+    return Usernames(by_portal, frozenset(p.name for p in portals if p.sign_in is SignIn.DIRECTORY), shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,10 @@ class Claims:
             found |= entitled_among(self.usernames.in_directory.get(name, ()), self.entitled)
             found |= self.account_users.get(name, NOBODY)
         return found - {person_id or ""}
+
+    def others_on_native_id(self, portal: str, native_id: str, person_id: str | None) -> frozenset[str]:
+        """Give the entitled people, other than this one, whose members in this portal have a native id."""
+        return entitled_among(self.usernames.native_ids.get((portal, native_id), ()), self.entitled) - {person_id or ""}
 
     def is_held_by_another(self, portal: str, username: str, person_id: str | None) -> bool:
         """Say whether the members of this portal that carry a username are other people's only."""

@@ -19,7 +19,8 @@ from connector.reconcile.memory import Memory
 from connector.reconcile.school import Row, School, grouped
 from connector.reconcile.session_owner import Known, account_key, session_owners
 from connector.reconcile.snapshot import Snapshot
-from connector.reconcile.text import fold, fold_id
+from connector.reconcile.text import as_shown, fold, fold_id
+from connector.reconcile.whose_code import OF_NOBODY
 
 
 class MatchLevel(StrEnum):
@@ -44,7 +45,8 @@ class Identity:
     """One person as we see them: record, members, accounts, sessions.
 
     `key` is the person_id, or `account:DIRECTORY:GUID` for an orphaned account. `person` is none where no admin record
-    has that id. `disputed` says why the identity is disputed; empty means it is not.
+    has that id. `disputed` says why the identity is disputed; empty means it is not. `shares_code` says that another
+    record holds the same contact code.
     """
 
     key: str
@@ -54,6 +56,7 @@ class Identity:
     accounts: tuple[Linked, ...] = ()
     sessions: tuple[Session, ...] = ()
     disputed: str = ""
+    shares_code: bool = False
 
     def members_of(self, portal: str) -> list[Member]:
         """Give this identity's members of one portal."""
@@ -109,7 +112,7 @@ def correlate(snapshot: Snapshot, school: School, portals: Sequence[PortalRules]
     sessions = session_owners(snapshot, Known(school, members, usernames, matches, memory))
     disputes = {**_disputes(matches, of_person), **_look_alikes(members_of, school)}
     identities = _identities(school, members_of, of_person, sessions, disputes)
-    orphans, unmanaged = _orphans(matches, sessions)
+    orphans, unmanaged = _orphans(matches, sessions, school)
     claims = claims_of(school, portals, members_of, usernames, ((m.account, m.named) for m in matches))
     return Correlation((*identities, *orphans), claims, tuple(_link_moves(matches, memory)), unmanaged)
 
@@ -133,12 +136,15 @@ def _identities(
     # Sessions may belong to an orphaned account; a member whose id looks like one must not hide behind that.
     signed_in = (k for k in sessions if not k.startswith("account:"))
     strangers = set().union(members_of, of_person, signed_in).difference(school.people)
+    shared = {record for records in school.by_code.values() if len(records) > 1 for record in records}
     for key in chain(school.people, sorted(strangers)):
         members = _in_order(members_of.get(key, ()), _member_place)
         matched = _in_order(of_person.get(key, ()), _account_place)
         accounts = tuple([Linked(m.account, m.by) for m in matched if m.by])
         live = tuple(sessions.get(key, ()))
-        yield Identity(key, key, school.people.get(key), members, accounts, live, disputes.get(key, ""))
+        person = school.people.get(key)
+        shares = person is not None and person.person_id in shared
+        yield Identity(key, key, person, members, accounts, live, disputes.get(key, ""), shares)
 
 
 def _in_order(rows: Sequence[Row], place: Callable[[Row], tuple[str, ...]]) -> tuple[Row, ...]:
@@ -212,13 +218,20 @@ def _disputes(matches: Iterable[_Match], of_person: Mapping[str, Sequence[_Match
 
 
 def _look_alikes(members_of: Collection[str], school: School) -> dict[str, str]:
-    """Give why members are disputed whose id is nobody's but reads like somebody's: in case, blanks or hidden marks."""
+    """Give why members are disputed whose id is nobody's but reads like somebody's: in case, hidden marks or zeros."""
     strangers = [person_id for person_id in members_of if person_id not in school.people]
-    known = {fold_id(person_id): person_id for person_id in school.people} if strangers else {}
-    found = ((one, known.get(fold_id(one))) for one in strangers)
+    known = {as_shown(person_id): person_id for person_id in school.people} if strangers else {}
+    if any(one.startswith(OF_NOBODY) for one in strangers):
+        known |= {f"{OF_NOBODY}{as_shown(person.code)}": person.code for person in school.people.values()}
+    found = ((one, known.get(_as_shown(one))) for one in strangers)
     return {
         one: f"its person_id {one!r} reads like that of {other} and is not the same" for one, other in found if other
     }
+
+
+def _as_shown(person_id: str) -> str:
+    code = person_id.removeprefix(OF_NOBODY)
+    return as_shown(code) if code == person_id else f"{OF_NOBODY}{as_shown(code)}"
 
 
 def _several_on_one_level(matches: Iterable[_Match]) -> str:
@@ -235,16 +248,22 @@ def _several_on_one_level(matches: Iterable[_Match]) -> str:
     )
 
 
-def _orphans(matches: Iterable[_Match], sessions: Mapping[str, Sequence[Session]]) -> tuple[list[Identity], int]:
+def _orphans(
+    matches: Iterable[_Match], sessions: Mapping[str, Sequence[Session]], school: School
+) -> tuple[list[Identity], int]:
     """Give managed accounts whose employee id nobody has, and count managed ones with neither id nor match."""
     left = [m.account for m in matches if not m.person_id and m.account.managed]
-    orphans = [_orphan(a, sessions.get(account_key(a), ())) for a in left if a.employee_id.strip()]
+    orphaned = [account for account in left if account.employee_id.strip()]
+    known = {as_shown(person.code): person.code for person in school.people.values()} if orphaned else {}
+    orphans = [_orphan(a, sessions.get(account_key(a), ()), known.get(as_shown(a.employee_id), "")) for a in orphaned]
     return orphans, len(left) - len(orphans)
 
 
-def _orphan(account: Account, sessions: Sequence[Session]) -> Identity:
+def _orphan(account: Account, sessions: Sequence[Session], looks_like: str) -> Identity:
     linked = (Linked(account, MatchLevel.EMPLOYEE_ID),)
-    return Identity(account_key(account), None, None, accounts=linked, sessions=tuple(sessions))
+    theirs = f"its employee id {account.employee_id.strip()!r} reads like the contact code {looks_like}"
+    why = f"{theirs} and is not the same" if looks_like else ""
+    return Identity(account_key(account), None, None, accounts=linked, sessions=tuple(sessions), disputed=why)
 
 
 def _link_moves(matches: Iterable[_Match], memory: Memory) -> Iterable[LinkMove]:

@@ -19,6 +19,7 @@ from connector.reconcile.doors import (
     credential_stands,
     open_outside_scope,
     session_users,
+    shared_sign_ins,
     unread_lost,
 )
 from connector.reconcile.holds import Case, policy_of, provision_holds, revocation_holds
@@ -28,6 +29,7 @@ from connector.reconcile.reasons import Closing, reasons_of
 from connector.reconcile.school import School
 
 ALL = "all"
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ def _legs(identity: Identity, found: _Closing, scene: Scene) -> Legs:
     portals = tuple(dict.fromkeys((*found.portals, *unread_lost(identity, scene))))
     users = session_users(identity, scene, None if everywhere else portals)
     wanted: tuple[str, ...] = (ALL,) if everywhere else portals
-    if not users and claimed_usernames(identity, scene):
+    if not users and (claimed_usernames(identity, scene) or shared_sign_ins(identity, scene)):
         wanted = ()  # an entitled person's sessions are never ended for somebody else
     unread = bool(scene.unread_directories) and not account_is_needed(identity, scene)
     return Legs(found.accounts, bool(found.accounts) or unread, clear, disable, wanted, users)
@@ -206,6 +208,12 @@ def _claimed(identity: Identity, scene: Scene) -> tuple[Evidence, ...]:
         Evidence("claimed", f"the username {name} is {', '.join(sorted(people[p].code for p in who))}'s: it stays")
         for name, who in sorted(claimed_usernames(identity, scene).items())
     ]
+    for value, who in sorted(shared_sign_ins(identity, scene).items()):
+        named = sorted(people[p].code for p in who)
+        # A placeholder may be shared by thousands.
+        others = ", ".join(named[:_NAMED]) + (f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else "")
+        text = f"sessions under {value} may be of {others}: they stay, ask who shares it to sign out"
+        found.append(Evidence("claimed", text))
     for linked in identity.accounts:
         if who := scene.claims.others_on_account(linked.account, identity.person_id):
             codes = ", ".join(sorted(people[p].code for p in who))

@@ -4,7 +4,7 @@ Members, accounts, and the session users that are the identity's own; never what
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from connector.reconcile.claims import NOBODY, Claims
 from connector.reconcile.correlate import Identity
 from connector.reconcile.entitlement import may_be_entitled
 from connector.reconcile.school import School
-from connector.reconcile.text import fold
+from connector.reconcile.text import fold, fold_id
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,27 @@ class Scene:
         """The portals that decide by their own members, and did not answer."""
         own = (Strategy.MANUAL, Strategy.CUSTOM)
         return frozenset(p.name for p in self.portals if p.strategy in own and p.name in self.unread_portals)
+
+    @cached_property
+    def entitled_by_email(self) -> Mapping[str, Sequence[str]]:
+        """The entitled people per (folded) e-mail that several have, by their codes; no student records."""
+        return self._entitled(self.school.by_email)
+
+    @cached_property
+    def entitled_by_mobile(self) -> Mapping[str, Sequence[str]]:
+        """The entitled people per mobile number that several have, by their codes; no student records."""
+        return self._entitled(self.school.by_mobile)
+
+    def _entitled(self, holders: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+        school, entitled = self.school, self.claims.entitled
+        return {
+            value: sorted(
+                (p for p in people if p in entitled and p not in school.student_records),
+                key=lambda p: school.people[p].code,
+            )
+            for value, people in holders.items()
+            if len(people) > 1
+        }
 
     @cached_property
     def all_usernames_known(self) -> bool:
@@ -192,7 +213,7 @@ def session_users(identity: Identity, scene: Scene, only: Sequence[str] | None) 
             for user, portals in own_usernames(identity, scene, only).items():
                 found[store, user] = portals
         else:
-            for user, portals in _other_keys(identity, key, scene, only).items():
+            for user, portals in _other_keys(identity, store, key, scene, only).items():
                 found[store, user] = portals
     return tuple(SessionUser(store, user, portals) for (store, user), portals in found.items())
 
@@ -230,23 +251,31 @@ def _username_places(identity: Identity, scene: Scene) -> dict[tuple[str, str], 
 
 
 def _other_keys(
-    identity: Identity, key: SessionKey, scene: Scene, only: Sequence[str] | None
+    identity: Identity, store: str, key: SessionKey, scene: Scene, only: Sequence[str] | None
 ) -> Mapping[str, tuple[str, ...]]:
     """Give each user value that is no username, with the portals where a session under it is the identity's own."""
     if key is SessionKey.NATIVE_ID:
-        return _native_ids(identity, only)
+        return _native_ids(identity, scene.claims, only)
     person, school, claims = identity.person, scene.school, scene.claims
     users: tuple[str, ...] = ()
     if key is SessionKey.PERSON_ID and identity.person_id:
         users = (identity.person_id,)
-    elif key is SessionKey.CODE and person and _is_alone(school.by_code.get(fold(person.code), ()), person, claims):
-        users = (person.code,)
+    elif key is SessionKey.CODE and person and _is_alone(school.by_code.get(fold_id(person.code), ()), person, claims):
+        users = (person.code, *_other_spellings(identity, store, person.code))
     elif key is SessionKey.EMAIL and person and _is_alone(school.by_email.get(fold(person.email), ()), person, claims):
-        users = (person.email,)
+        users = (person.email, *_other_spellings(identity, store, person.email))
     elif key is SessionKey.GUID:
         mine = (a.account for a in identity.accounts)
         users = tuple(a.guid for a in mine if not claims.others_on_account(a, identity.person_id))
     return dict.fromkeys(users, tuple(only or ()))
+
+
+def _other_spellings(identity: Identity, store: str, ours: str) -> tuple[str, ...]:
+    """Give how else one store spells what it knows this identity by: a hidden mark, or another case of a code."""
+    theirs = {session.user for session in identity.sessions if session.store == store}
+    # Stores compare e-mail without case: two questions for one address would count its sessions twice.
+    alike = {ours.casefold()} if "@" in ours else {ours}
+    return tuple(sorted(user for user in theirs if (user.casefold() if "@" in user else user) not in alike))
 
 
 def _is_alone(holders: Sequence[str], person: Person, claims: Claims) -> bool:
@@ -254,11 +283,12 @@ def _is_alone(holders: Sequence[str], person: Person, claims: Claims) -> bool:
     return bool(holders) and not any(claims.portals_of(h) for h in holders if h != person.person_id)
 
 
-def _native_ids(identity: Identity, only: Sequence[str] | None) -> Mapping[str, tuple[str, ...]]:
+def _native_ids(identity: Identity, claims: Claims, only: Sequence[str] | None) -> Mapping[str, tuple[str, ...]]:
     """Give each native id with the portals whose own it is: the next portal counts its rows anew."""
     found: dict[str, tuple[str, ...]] = {}
     for member in identity.members:
-        if member.native_id and (only is None or member.portal in only):
+        wanted = member.native_id and (only is None or member.portal in only)
+        if wanted and not claims.others_on_native_id(member.portal, member.native_id, identity.person_id):
             found[member.native_id] = (*found.get(member.native_id, ()), member.portal)
     return found
 
@@ -270,3 +300,32 @@ def claimed_usernames(identity: Identity, scene: Scene) -> dict[str, frozenset[s
         if people := scene.claims.others_on_user(portal, name, identity.person_id):
             found[name] = people
     return found
+
+
+def shared_sign_ins(
+    identity: Identity, scene: Scene, keys: Iterable[SessionKey] | None = None
+) -> dict[str, frozenset[str]]:
+    """Give the values, other than usernames, under which stores know this identity and entitled people alike.
+
+    No store can say whose a session under them is: it stays, and somebody has to be told. `keys` narrows it to stores
+    with these keys.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for key in frozenset(scene.store_keys.values() if keys is None else keys):
+        for value, people in _holders(identity, key, scene):
+            entitled = frozenset(p for p in people if p != identity.person_id and scene.claims.portals_of(p))
+            if entitled:
+                found[value] = entitled
+    return found
+
+
+def _holders(identity: Identity, key: SessionKey, scene: Scene) -> Iterator[tuple[str, Iterable[str]]]:
+    person = identity.person
+    if key is SessionKey.CODE and person and person.code:
+        yield person.code, scene.school.by_code.get(fold_id(person.code), ())
+    elif key is SessionKey.EMAIL and person and person.email:
+        yield person.email, scene.school.by_email.get(fold(person.email), ())
+    elif key is SessionKey.NATIVE_ID:
+        for member in identity.members:
+            others = scene.claims.others_on_native_id(member.portal, member.native_id, identity.person_id)
+            yield member.native_id, others

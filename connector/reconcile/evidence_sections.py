@@ -129,10 +129,12 @@ def _role_facts(identity: Identity, decisions: Decisions) -> Iterable[Fact]:
 def _member_fact(member: Member, decisions: Decisions) -> Fact:
     entitled = member.portal in decisions.scene.claims.portals_of(member.person_id)
     username = clean(member.username) or "no username"
-    password = "password" if member.has_password else "no password"
+    proof = "password" if member.has_password else "no password"
+    if member.portal in decisions.scene.through_directory:
+        proof = "signs in through the directory"
     login = f"last login {moment(member.last_login)}" if member.last_login else "never logged in"
     kind = member.membership_type.replace("_", " ")
-    text = f"{member.portal}: {member.status}, {username}, {password}, {kind}, {login}"
+    text = f"{member.portal}: {member.status}, {username}, {proof}, {kind}, {login}"
     return Fact(f"{text}{'' if entitled else ', not entitled'}", entitled)
 
 

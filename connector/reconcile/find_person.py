@@ -19,6 +19,9 @@ _UNDECOMPOSED = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ß": "ss", "æ": "ae", "œ": "oe", "\u0131": "i", "ħ": "h"}
 )
 _MARKS_INSIDE_NAMES = str.maketrans("", "", "'`\u00b4\u2018\u2019\u02bc")
+_LOST = frozenset({"\ufffd", *map(chr, range(0xD800, 0xE000))})
+"""What stands for a character that could not be read. Without it "Jos\u00e9" would lead to a Josephine."""
+
 _SHORTEST_MOBILE = 6
 _NATIONAL_DIGITS = 8
 _NEAREST = 5
@@ -49,6 +52,9 @@ def find(decisions: Decisions, text: str) -> tuple[Found, ...]:
     typed = " ".join(text.split())
     if not typed:
         raise UnknownPerson("Nobody was named.", "Type a contact code, name, username, e-mail, mobile or child.")
+    if any(character in _LOST for character in typed):
+        told = f"{clean(typed)!r} is not as it was written: a character of it was lost on the way."
+        raise UnknownPerson(told, "Type the contact code, or the name anew.")
     decided = decisions.by_key()
     for by, answers in _LEVELS:
         hits = [i for i in decisions.correlation.identities if answers(i, typed)]
@@ -67,7 +73,7 @@ def find_one(decisions: Decisions, text: str) -> Decision:
         named = [f"{f.label}, id {f.key}" for f in found if f.decision][:_MOST_NAMED]
         more = f" and {len(decided) - len(named)} more" if len(decided) > len(named) else ""
         told = f"{len(decided)} people answer to {clean(text)!r}: {'; '.join(named)}{more}."
-        raise UnknownPerson(told, "Give the contact code or the id.")
+        raise UnknownPerson(told, "Give the id, or a contact code that only one of them has.")
     raise UnknownPerson(f"{found[0].label} is nobody's contact and in no governed portal.", "Nothing is decided there.")
 
 

@@ -90,7 +90,7 @@ def refuse_too_soon(accepted: int, now: datetime, night: time) -> None:
         f"The connector goes live after {RUNS} accepted runs, and {so_far} so far: "
         f"{counted(missing, 'is', 'are')} missing. It stays in report mode.",
         f"The daemon's nights will have done them on {last} at {night:%H:%M}, if nothing stops them: a run that an "
-        "objection stops is not accepted (connector report). By hand: connector run",
+        "objection stops is not accepted (connector report). By hand: connector run --apply",
     )
 
 

@@ -13,7 +13,7 @@ from connector.reconcile.baseline import Baseline
 from connector.reconcile.decide import Decisions
 from connector.reconcile.limits import MEND, NOTHING_CLOSED, URGENT_ONLY, limit_objections, people
 from connector.reconcile.night import Night, is_over
-from connector.reconcile.plan_values import Objection, Plan, Revocation
+from connector.reconcile.plan_values import HeldBy, Objection, Plan, Revocation
 from connector.reconcile.rule_changes import held_by_changed_types, restriction_objections, rule_objections
 from connector.reconcile.sources import source_objections
 
@@ -23,14 +23,15 @@ def guard(plan: Plan, decisions: Decisions, night: Night) -> Plan:
     objections = tuple(_objections(plan, decisions, night))
     urgent = any(r.urgent and r.applies for r in plan.revocations) and not any(o.stops_urgent for o in objections)
     completed = tuple(_completed(o, plan, urgent_goes=urgent) for o in objections)
-    return replace(plan, objections=completed, warnings=(*plan.warnings, *_causes(plan, decisions, night)))
+    causes = _causes(plan, decisions, night)
+    new = (cause.sentence for cause in causes if cause.sentence not in plan.warnings)
+    return replace(plan, objections=completed, warnings=(*plan.warnings, *new), causes=causes)
 
 
-def _causes(plan: Plan, decisions: Decisions, night: Night) -> Iterable[str]:
+def _causes(plan: Plan, decisions: Decisions, night: Night) -> tuple[HeldBy, ...]:
     if night.baseline is None:
         return ()
-    found = held_by_changed_types(plan, decisions.school, night.baseline, night.since)
-    return tuple(text for text in found if text not in plan.warnings)
+    return tuple(held_by_changed_types(plan, decisions.school, night.baseline, night.since))
 
 
 def _completed(objection: Objection, plan: Plan, *, urgent_goes: bool) -> Objection:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from connector.errors import RunInProgress
 from connector.permission import asked_before_each_send
 from connector.reconcile.boundaries import Boundary, Reached, unwatched
+from connector.reconcile.interrupting import Check, unasked
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import Claim, Run
 
@@ -21,7 +22,10 @@ _FRESH_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Holding:
-    """A run with the claims of its batch, or claims alone. `busy` are the keys that somebody else held."""
+    """A run with the claims of its batch, or claims alone. `busy` are the keys that somebody else held.
+
+    `asked` may end what is under way: it is asked before each request of a batch too.
+    """
 
     journal: Journal
     run: Run | None
@@ -30,6 +34,7 @@ class Holding:
     claims: tuple[Claim, ...] = ()
     _checked_at: float = float("-inf")
     busy: dict[str, None] = field(default_factory=dict)
+    asked: Check = unasked
 
     def keep(self) -> None:
         """Extend the lease and the claims before they end. Raises RunInProgress where one was lost."""
@@ -48,9 +53,11 @@ class Holding:
         """Hold on while a batch is sent by one request after the other, asked again before each. Raises RunInProgress.
 
         The database is asked where the last answer is older than any freeze that matters: no claim ends within it.
+        Whoever was asked to stop sends nothing more: StoppedEarly, and the next run reads back what went out.
         """
 
         def check() -> None:
+            self.asked()
             if time.monotonic() - self._checked_at > _FRESH_SECONDS:
                 self.check()
 

@@ -4,7 +4,7 @@
 leg.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -19,7 +19,7 @@ from connector.reconcile.memory import Memory
 from connector.reconcile.plan_values import Evidence
 from connector.reconcile.reasons import Closing, successors
 from connector.reconcile.school import School
-from connector.reconcile.text import fold
+from connector.reconcile.text import digits, fold
 
 _ANSWERED = frozenset(
     {Reason.SUPERSEDED, Reason.RESTRICTED, Reason.CONTACT_INACTIVE, Reason.CONTACT_MISSING, Reason.DENIED}
@@ -116,29 +116,29 @@ def _possible_successor(person_id: str, case: Case, scene: Scene) -> str:
         return ""
     names = {p.name for p in case.closing.considered(scene)}
     proven = {person_id, *scene.school.same_human(person_id)}
-    found = (
-        f"{scene.school.people[other].code} is entitled and shares {shared}"
-        for shared, other in _alike(person_id, scene.school)
-        if other not in proven
-        and other not in scene.school.student_records
-        and not scene.claims.portals_of(other).isdisjoint(names)
-    )
+    found = []
+    for shared, others in _alike(person_id, scene):
+        # The first that fits, not all of them: thousands may share a placeholder.
+        heirs = (o for o in others if o not in proven and not scene.claims.portals_of(o).isdisjoint(names))
+        if heir := next(heirs, ""):
+            found.append(f"{scene.school.people[heir].code} is entitled and shares {shared}")
     return min(found, default="")
 
 
-def _alike(person_id: str, school: School) -> Iterator[tuple[str, str]]:
+def _alike(person_id: str, scene: Scene) -> Iterator[tuple[str, Sequence[str]]]:
+    """Give what a person may share with an entitled record, and those that do, by their codes."""
+    school = scene.school
     person = school.people[person_id]
     if person.email:
-        yield from (("the e-mail", other) for other in school.by_email.get(fold(person.email), ()))
-    digits = "".join(filter(str.isdigit, person.mobile))
-    if digits:
-        yield from (("the mobile", other) for other in school.by_mobile.get(digits, ()))
+        yield "the e-mail", scene.entitled_by_email.get(fold(person.email), ())
+    if mobile := digits(person.mobile):
+        yield "the mobile", scene.entitled_by_mobile.get(mobile, ())
     given = fold(person.given_name)
     for mine in school.relationships.get(person_id, ()) if given else ():
         for theirs in school.contacts_of.get(mine.student_id, ()):
             other = school.people.get(theirs.contact_id)
             if other and fold(other.given_name) == given:
-                yield f"student {mine.student_id} and the given name", other.person_id
+                yield f"student {mine.student_id} and the given name", (other.person_id,)
 
 
 def _time_holds(case: Case, scene: Scene, memory: Memory) -> Iterator[Found]:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from connector.model import Person, PersonStatus
-from connector.reconcile.text import fold
+from connector.reconcile.text import fold, fold_id
 
 
 class _Groups:
@@ -56,7 +56,7 @@ def same_humans(
     for person in people.values():
         if person.previous_codes and person.person_id not in student_records:
             for code in person.previous_codes:
-                _join_by_code(person, codes.get(fold(code), ()), people, student_records, groups)
+                _join_by_code(person, codes.get(fold_id(code), ()), people, student_records, groups)
     return groups.members(people)
 
 

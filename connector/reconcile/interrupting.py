@@ -1,7 +1,8 @@
 """Where a run may be ended early: before the next send, never during one, and while sessions settle.
 
 Whoever asks for it raises from `check`. Nothing is half sent then, and every leg that was intended stands open in the
-journal; the next run drives it first.
+journal; the next run drives it first. A batch that goes out by several requests ends between two of them too, as where
+the lease is lost (`connector.permission`): what went out of it is counted, not recorded, and read back by the next run.
 """
 
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from connector.reconcile.boundaries import Boundary, Reached
 
 Check = Callable[[], None]
-"""Is asked at every quiet place. It may raise StoppedEarly, which ends the run there."""
+"""Is asked at every quiet place, and between two requests of a batch. It may raise StoppedEarly: the run ends there."""
 
 QUIET = frozenset(
     {

@@ -34,7 +34,8 @@ from sqlalchemy import (
 )
 
 from connector.errors import ConfigError
-from connector.reconcile.audit_files import sync_folder, unwritable
+from connector.on_disk import sync_folder
+from connector.reconcile.audit_files import unwritable
 from connector.reconcile.codec import canonical
 from connector.reconcile.journal_audit import key_check, keyed
 from connector.reconcile.journal_columns import UtcDateTime

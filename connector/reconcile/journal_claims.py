@@ -36,7 +36,9 @@ _HELD = select(
     tables.claims.c.key,
     tables.claims.c.owner,
     tables.claims.c.epoch,
-    (tables.claims.c.expires_at > bindparam("a_now")).label("lives"),
+    and_(tables.claims.c.expires_at > bindparam("a_now"), tables.claims.c.expires_at <= bindparam("a_far")).label(
+        "lives"
+    ),
 ).where(_THESE)
 _END = update(tables.claims).where(_THESE).values(expires_at=bindparam("a_end"))
 _TAKE_OVER = (
@@ -72,6 +74,11 @@ _END_RUN_OF = (
 OVER = datetime(1970, 1, 1, tzinfo=UTC)
 """When ends what was given back: before any time, also where the clock was ahead then and has been set right since."""
 
+AHEAD = timedelta(hours=1)
+"""How much later than a new one a claim may end. One that ends later was taken before the clock was set back."""
+
+_FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+
 URGENT = "urgent:"
 """How the key of a mark begins: somebody waits for this identity, and goes ahead of every run."""
 
@@ -102,7 +109,7 @@ class Claims:
         with self._store.writing() as writing:
             end = writing.now + timedelta(seconds=ttl_seconds)
             extend_run(writing, run, end)
-            marks = _rows(writing, [URGENT + key for key in keys])
+            marks = _rows(writing, [URGENT + key for key in keys], end + AHEAD)
             wanted = {key.removeprefix(URGENT) for key, mark in marks.items() if mark.lives}
             free = [key for key in keys if key not in wanted]
             # A claim that outlived its run would keep the next run from an identity for nothing.
@@ -115,8 +122,8 @@ class Claims:
         """
         marks = [URGENT + key for key in keys]
         with self._store.writing() as writing:
-            held = _rows(writing, keys)
             end = writing.now + timedelta(seconds=ttl_seconds)
+            held = _rows(writing, keys, end + AHEAD)
             if not all(_free(held.get(key), owner) for key in keys):
                 _take(writing, marks, owner, end)
                 return ()
@@ -218,7 +225,7 @@ def require_run(writing: Writing, run: Run) -> None:
     if lease is None or lease.expires_at <= writing.now:
         raise RunInProgress(
             f"Run {run.run_id} lost its lease: it was not renewed in time. Nothing more is written for it.",
-            "Start again; what is open is driven first: connector resume",
+            "Start again; what is open is driven first: connector resume --apply",
         )
 
 
@@ -247,7 +254,7 @@ class _Held(NamedTuple):
 
 
 def _take(writing: Writing, keys: Sequence[str], owner: str, end: datetime) -> tuple[Claim, ...]:
-    held = _rows(writing, keys)
+    held = _rows(writing, keys, end + AHEAD)
     free = [key for key in sorted(set(keys)) if _free(held.get(key), owner)]
     again = [key for key in free if key in held and held[key].lives]
     over = [key for key in free if key in held and not held[key].lives]
@@ -292,10 +299,11 @@ def _require_key(held: _Held | None, ours: Claim | None, key: str, *, claimed_on
         raise _busy(key)
 
 
-def _rows(writing: Writing, keys: Sequence[str]) -> dict[str, _Held]:
+def _rows(writing: Writing, keys: Sequence[str], far: datetime = _FOREVER) -> dict[str, _Held]:
+    """Give claims as they stand. Whoever takes one says from what end on (`far`) none can be alive."""
     if not keys:
         return {}
-    rows = writing.conn.execute(_HELD, {"a_now": writing.now, "a_keys": keys})
+    rows = writing.conn.execute(_HELD, {"a_now": writing.now, "a_keys": keys, "a_far": far})
     return {key: _Held(owner, epoch, lives) for key, owner, epoch, lives in rows}
 
 

@@ -3,7 +3,7 @@
 Every write stands on the daemon's claim: one that was overtaken marks nothing any more, and puts no second message.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -52,9 +52,14 @@ class Duties:
 
     def done(self, claim: Claim, name: str, value: str = "") -> None:
         """Mark something as seen to, now. Raises RunInProgress where the claim was lost."""
+        self.all_done(claim, {name: value})
+
+    def all_done(self, claim: Claim, values: Mapping[str, str]) -> None:
+        """Mark several things as seen to, all of them or none. Raises RunInProgress where the claim was lost."""
         with self._store.writing() as writing:
             _stand_on(writing, claim)
-            upsert(writing.conn, duties, [{"name": name, "done_at": writing.now, "value": value}])
+            rows = [{"name": name, "done_at": writing.now, "value": value} for name, value in values.items()]
+            upsert(writing.conn, duties, rows)
 
     def forget(self, claim: Claim, names: Sequence[str]) -> None:
         """Forget what need not be remembered any more."""

@@ -69,6 +69,7 @@ def _sqlite(url: URL, *, create: bool) -> Engine:
     engine = create_engine(
         url.set(drivername="sqlite+pysqlite"), hide_parameters=True, connect_args={"timeout": WAIT_SECONDS}
     )
+    event.listen(engine, "do_connect", _only_what_is_there)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -88,6 +89,12 @@ def _ready_file(path: Path, *, create: bool) -> None:
         raise JournalError(
             f"The journal {path} cannot be created: {error.strerror}.", "Check the folder, its owner and its space."
         ) from error
+
+
+def _only_what_is_there(_dialect: object, _record: object, words: list[Any], options: dict[str, Any]) -> None:
+    """Open the file that is there: SQLite would lay an empty one where a journal was lost (sqlite.org/uri.html)."""
+    if not options.get("uri"):
+        words[0], options["uri"] = f"{Path(words[0]).absolute().as_uri()}?mode=rw", True
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -6,12 +6,14 @@ fits one digest only, so the same facts give the same plan tomorrow and the appr
 
 import hmac
 import json
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
 from sqlalchemy import Row, func, insert, or_, select, update
 
 from connector.errors import PlanError
+from connector.model import Hold
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import CodecError, canonical, from_json, to_json
 from connector.reconcile.journal_audit import keyed
@@ -22,6 +24,8 @@ from connector.reconcile.plan_values import Plan
 
 MADE = "made"
 _APPLIED = "applied"
+_NIGHTS = ("run", "report")
+"""The kinds of run whose holds somebody is told of."""
 
 _ENTRY = tuple(
     tables.plans.c[name] for name in ("plan_id", "digest", "as_of", "created_at", "state", "run_id", "snapshot_id")
@@ -36,7 +40,7 @@ class Plans:
 
     def keep(self, plan: Plan, run: Run, snapshot_id: int | None = None) -> None:
         """Keep a plan. The same plan made again is as young as its newest making, and keeps its approvals."""
-        content = to_json(plan)
+        content = to_json(replace(plan, held_before=self._held_before(plan, run)))
         row = {
             "digest": plan.digest,
             "plan_id": plan.plan_id,
@@ -54,6 +58,24 @@ class Plans:
             detail: Detail = {"digest": plan.digest, "objections": len(plan.objections)}
             writing.note("plan-made", f"plan:{plan.plan_id}", run.operator, sentence, run_id=run.run_id, detail=detail)
 
+    def _held_before(self, plan: Plan, run: Run) -> tuple[tuple[str, Hold], ...]:
+        """Give the holds people were told of before this run: those of the newest night."""
+        table = tables.runs
+        ended = table.c.ended_at.is_not(None) & (table.c.plan_id != "") & table.c.kind.in_(_NIGHTS)
+        with self._store.reading() as conn:
+            before = conn.scalar(select(table.c.plan_id).where(ended).order_by(table.c.id.desc()).limit(1))
+        try:
+            told = self.find(before) if before else None
+        except PlanError:  # too old to be kept
+            told = None
+        if told is None:
+            return ()
+        # Made by hand in between, it is no news; and of a source that cannot be believed nobody was told a hold.
+        is_no_news = told.plan.digest == plan.digest and run.kind not in _NIGHTS
+        if is_no_news or any(objection.is_of_source for objection in told.plan.objections):
+            return told.held_before or ()
+        return tuple((row.key, hold) for row in told.plan.revocations for hold in row.holds)
+
     def find(self, id_prefix: str) -> StoredPlan:
         """Give the one plan whose id or digest begins so. Raises PlanError: unknown, several, or edited by hand."""
         row = self._one(id_prefix)
@@ -68,7 +90,8 @@ class Plans:
             ) from error
         if (plan.digest, plan.plan_id) != (row.digest, row.plan_id):
             raise _edited(row.plan_id)
-        return StoredPlan(plan, row.created_at, row.state, row.run_id, row.snapshot_id)
+        shown = replace(plan, held_before=None)
+        return StoredPlan(shown, row.created_at, row.state, row.run_id, row.snapshot_id, plan.held_before)
 
     def _one(self, prefix: str) -> Row[Any]:
         table = tables.plans

@@ -8,7 +8,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +17,7 @@ from sqlalchemy import Row, insert, select, update
 from connector.errors import RunInProgress
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.codec import canonical
-from connector.reconcile.journal_claims import OVER, RUN_LEASE, extend_run, require_run
+from connector.reconcile.journal_claims import AHEAD, OVER, RUN_LEASE, extend_run, require_run
 from connector.reconcile.journal_standing import advance
 from connector.reconcile.journal_store import Store, Writing, upsert
 from connector.reconcile.journal_values import PastRun, Run
@@ -45,7 +45,7 @@ class Runs:
         `owner` is whose it is where somebody may succeed them (`Claims.succeed` ends it then); else it is its own.
         """
         with self._store.writing() as writing:
-            epoch = _next_epoch(writing)
+            epoch = _next_epoch(writing, writing.now + timedelta(seconds=ttl_seconds) + AHEAD)
             advance(writing, self._store.audit_key)
             _mark_interrupted(writing, operator)
             run = Run(
@@ -101,11 +101,12 @@ class Runs:
         return tuple(_past(row) for row in rows)
 
 
-def _next_epoch(writing: Writing) -> int:
+def _next_epoch(writing: Writing, far: datetime) -> int:
+    """Give the next epoch of the lease. Raises RunInProgress where it is held; nobody alive holds it beyond `far`."""
     lease = writing.conn.execute(select(tables.leases).where(tables.leases.c.name == RUN_LEASE)).one_or_none()
     if lease is None:
         return 1
-    if lease.expires_at > writing.now:
+    if writing.now < lease.expires_at <= far:
         raise RunInProgress(
             f"Run {lease.run_id} of {lease.operator} on {lease.host} is going since {lease.taken_at:%H:%M:%S} UTC and "
             f"holds its lease until {lease.expires_at:%H:%M:%S} UTC at least. Nothing was done.",

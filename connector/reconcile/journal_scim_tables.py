@@ -95,6 +95,14 @@ scim_people = Table(
     moment("judged_at"),
 )
 
+# Under which names they have accounts and are members: what a provider sends by such a name is nobody new.
+scim_usernames = Table(
+    "scim_usernames",
+    metadata,
+    Column("person_id", Text, primary_key=True),
+    Column("name_key", Text, primary_key=True, index=True),
+)
+
 # Who may call. Sets are JSON lists. `per_hour` limits deactivations, `per_minute` requests; 0 is without a limit.
 scim_clients = Table(
     "scim_clients",

@@ -71,7 +71,7 @@ def _refuse_answered(stored: StoredTermination) -> None:
     if stored.refusal:
         raise NotAllowed(
             f"The countersignature of urgent termination {stored.number} was refused: {stored.refusal.sentence}.",
-            "Order it anew, for another word on it: connector terminate WORDS --reason TEXT",
+            "Order it anew, for another word on it: connector terminate WORDS --reason TEXT --apply",
         )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Boolean, Column, Date, ForeignKey, Integer, LargeBinary, 
 
 from connector.reconcile.journal_columns import metadata, moment, number, text
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration this version knows."""
 
 

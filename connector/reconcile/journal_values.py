@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
-from connector.model import Account, LegState, Member, Reason
+from connector.model import Account, Hold, LegState, Member, Reason
 from connector.provisioning import ChangeAccount, GroupMembership, NewAccount
 from connector.reconcile.plan_values import Plan, PlannedLeg, Revocation
 
@@ -102,13 +102,17 @@ class StoredSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan:
-    """A plan, proven unchanged since it was kept, and what became of it."""
+    """A plan, proven unchanged since it was kept, and what became of it.
+
+    `held_before` is what the run before had told to be held (none: an earlier build kept it, without a word on that).
+    """
 
     plan: Plan
     created_at: datetime
     state: str
     run_id: int | None
     snapshot_id: int | None
+    held_before: tuple[tuple[str, Hold], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

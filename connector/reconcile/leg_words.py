@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from connector.model import LegKind, LegState
 from connector.reconcile.advice import Advice
@@ -51,26 +51,26 @@ class LegLine:
         return clean(self.who.label)
 
 
-def leg_lines(revocation: StoredRevocation) -> tuple[LegLine, ...]:
-    """Give the legs of a revocation as the journal has them."""
-    return tuple(_line(leg, revocation.row) for leg in revocation.legs)
+def leg_lines(revocation: StoredRevocation, zone: tzinfo = UTC) -> tuple[LegLine, ...]:
+    """Give the legs of a revocation as the journal has them, at the times of a zone."""
+    return tuple(_line(leg, revocation.row, zone) for leg in revocation.legs)
 
 
-def _line(leg: StoredLeg, row: Revocation) -> LegLine:
+def _line(leg: StoredLeg, row: Revocation, zone: tzinfo) -> LegLine:
     return LegLine(
         leg.planned.kind.value,
         leg.planned.target,
         leg.planned.subject,
         leg.state,
         leg.detail,
-        leg.finished_at or leg.last_tried or leg.intended_at,
+        (leg.finished_at or leg.last_tried or leg.intended_at).astimezone(zone),
         leg.attempts,
-        leg.intended_at,
+        leg.intended_at.astimezone(zone),
         row.key,
         row.code,
         row.name,
         leg.ended,
-        leg.effective_by,
+        leg.effective_by.astimezone(zone) if leg.effective_by else None,
     )
 
 
@@ -116,15 +116,14 @@ def leg_advice(leg: LegLine) -> Advice:
             text = "Somebody changed it meanwhile: look; the next run plans it anew."
             return Advice(text, (f"connector explain {typed}",))
         case LegState.REFUSED:
-            return Advice("The target refused: mend what it says, then drive it again.", ("connector resume",))
+            return Advice("The target refused: mend what it says, then drive it again.", ("connector resume --apply",))
         case LegState.UNREACHABLE:
-            return Advice(
-                "The target does not answer: mend it; it is driven again.", ("connector check", "connector resume")
-            )
+            text = "The target does not answer: mend it; it is driven again."
+            return Advice(text, ("connector check", "connector resume --apply"))
         case LegState.EFFECTIVE_BY:
             return Advice("Nothing to do until then.")
         case _ if "on the worklist" in leg.detail:
             text = "Do what the worklist says, then export the portal's accounts again: the next run sees it."
             return Advice(text, ("connector check",))
         case _:
-            return Advice("The next run drives it. To try now:", ("connector resume",))
+            return Advice("The next run drives it. To try now:", ("connector resume --apply",))

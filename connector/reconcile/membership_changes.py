@@ -99,7 +99,7 @@ def _refuse_what_takes_two(identity: Identity, portal: PortalRules, decisions: D
     if person_id in decisions.school.barred and not entitled:
         raise NotAllowed(
             f"{whom.label} is restricted by a court order and not entitled to {portal.name}.",
-            f"Reopening takes two: connector restore {whom.typed} --second NAME",
+            f"Reopening takes two: connector restore {whom.typed} --second NAME --apply",
         )
 
 

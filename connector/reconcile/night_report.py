@@ -1,12 +1,12 @@
 """The report of one run, put together from the journal and today's decisions. Reads only; it decides nothing.
 
-Without a run named it is the report of the last night: what the newest run left, and what was driven in the 24 hours
-before it.
+Without a run named it is the report of the last night: what the newest run left, and what came to an end since the
+night of the day before. Must never tell of one closing on two days. Times are in the school's zone.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from connector.errors import ConnectorError
 from connector.reconcile import refusals
@@ -27,23 +27,28 @@ _LOOKED_AT = 200
 _SHOWN = 30
 _NIGHT = timedelta(hours=24)
 _APPLIED = "applied"
+_TOLD = ("applied", "reported", "stopped", "urgent-only")
+"""How a run ends that a report was made of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """Puts reports together. `mode` says why nothing is applied (empty where it is)."""
+    """Puts reports together. `mode` says why nothing is applied (empty where it is); people read times of `zone`."""
 
     journal: Journal
     school: str
     mode: str = ""
+    zone: tzinfo = UTC
 
     def run(self, run_id: int | None = None) -> PastRun:
         """Give the run to report on: the named one, else the newest. Raises ConnectorError where there is none."""
         for run in self._runs():
             if run_id in (None, run.run_id):
                 return run
-        what = f"There is no run {run_id} to report on." if run_id else "Nothing was run yet, so there is no report."
-        raise ConnectorError(what, "See what was done: connector history")
+        if run_id:
+            raise ConnectorError(f"There is no run {run_id} to report on.", "See what was done: connector history")
+        what = "Nothing was run yet, so there is no report. At a terminal a run only tries, without --apply."
+        raise ConnectorError(what, "Run once; a new installation applies nothing before go-live: connector run --apply")
 
     def report(
         self,
@@ -56,16 +61,17 @@ class Reporting:
     ) -> Report:
         """Make the report of one run. `authority` is what an authority role has to say a word on."""
         planned = self._planned(run) if whole_night else run
-        closed = self._closed(run, whole_night=whole_night)
+        since = self._begin(planned) if whole_night else None
+        closed = self._closed(run, since)
         made = self._plan(planned, decisions)
         plan = _with_rows(made, closed)
-        added = self._added(run, whole_night=whole_night)
-        legs = tuple(leg for revocation in closed for leg in leg_lines(revocation))
+        added = self._added(run, since)
+        legs = tuple(leg for revocation in closed for leg in leg_lines(revocation, self.zone))
         outcomes = Outcomes(legs, added, self._stopped(planned, made))
         audit, known = self.journal.verify_audit(), self._known(planned)
-        refused = refusals.lines(self.journal) if whole_night else ()
+        refused = refusals.lines(self.journal, self.zone) if whole_night else ()
         return report(
-            self._facts(run, audit.head), plan, outcomes, decisions, self._history(),
+            self._facts(run, audit.head, since), plan, outcomes, decisions, self._history(),
             known_holds=known, authority=(*_broken(audit), *authority), refused=refused, discreet=discreet,
         )  # fmt: skip
 
@@ -82,18 +88,19 @@ class Reporting:
             return run
         return next((r for r in self._nights() if r.run_id < run.run_id and r.plan_id), run)
 
-    def _facts(self, run: PastRun, head: str) -> RunFacts:
+    def _facts(self, run: PastRun, head: str, since: datetime | None) -> RunFacts:
         return RunFacts(
             str(run.run_id),
             self.school,
             run.as_of,
-            run.started_at,
-            run.ended_at,
+            run.started_at.astimezone(self.zone),
+            run.ended_at.astimezone(self.zone) if run.ended_at else None,
             run.operator,
             run.result,
             self.mode,
             run.plan_id,
             head,
+            since.astimezone(self.zone) if since else None,
         )
 
     def _plan(self, run: PastRun, decisions: Decisions) -> Plan:
@@ -101,10 +108,17 @@ class Reporting:
             return self.journal.plan(run.plan_id).plan
         return assemble((), (), decisions.school.as_of)
 
-    def _added(self, run: PastRun, *, whole_night: bool) -> tuple[Addition, ...]:
-        """Give who was added: by this run, or by any run of the night before it."""
-        runs = [r for r in self._nights() if r.run_id <= run.run_id and r.started_at >= run.started_at - _NIGHT]
-        applied = [r for r in (runs if whole_night else [run]) if r.result == _APPLIED and r.plan_id]
+    def _begin(self, planned: PastRun) -> datetime:
+        """Give when a night begins: after the last run of a day before it that came to its end, a day ago at most."""
+        earliest = planned.started_at - _NIGHT
+        before = (r for r in self._nights() if r.run_id < planned.run_id and r.as_of < planned.as_of)
+        told = next((r.ended_at for r in before if r.ended_at and r.result in _TOLD), earliest)
+        return max(earliest, told + timedelta(microseconds=1))  # what ended with that run was told of it
+
+    def _added(self, run: PastRun, since: datetime | None) -> tuple[Addition, ...]:
+        """Give who was added: by this run, or by any run since."""
+        runs = [r for r in self._nights() if since and r.run_id <= run.run_id and r.started_at >= since]
+        applied = [r for r in (runs if since else [run]) if r.result == _APPLIED and r.plan_id]
         plans = (self.journal.plan(r.plan_id).plan for r in reversed(applied))
         return tuple(dict.fromkeys(addition for plan in plans for addition in plan.additions))
 
@@ -114,19 +128,14 @@ class Reporting:
         waived = (label for approval in self.journal.standing_approvals(plan.digest) for label in approval.waivers)
         return standing_objections(plan, waived)
 
-    def _closed(self, run: PastRun, *, whole_night: bool) -> list[StoredRevocation]:
-        """Give what was driven: in this run, or in the night before its end; and whatever is open since earlier."""
-        if not whole_night:
-            return [r for r in self.journal.revocations(run_id=run.run_id) if r.direction is Direction.CLOSE]
-        return [r for r in self._since(run.started_at - _NIGHT) if r.direction is Direction.CLOSE]
+    def _closed(self, run: PastRun, since: datetime | None) -> list[StoredRevocation]:
+        """Give what was driven: in this run, or since then; and whatever is open since earlier."""
+        found = self.journal.revocations(run_id=run.run_id) if since is None else self._since(since)
+        return [r for r in found if r.direction is Direction.CLOSE]
 
     def _since(self, since: datetime) -> tuple[StoredRevocation, ...]:
-        """Give what was driven since then, and whatever is open since earlier."""
-        recent = self.journal.revocations(since=since)
-        known = {r.revocation_id for r in recent}
-        open_ids = {leg.key for leg in self.journal.open_legs() if leg.revocation_id not in known}
-        earlier = (r for key in sorted(open_ids) for r in self.journal.revocations(key))
-        return (*recent, *(r for r in earlier if r.state == "open" and r.revocation_id not in known))
+        """Give what came to an end since then, however long ago it was begun, and whatever is open."""
+        return self.journal.period(since, self.journal.now() + timedelta(seconds=1)).revocations
 
     def _history(self) -> tuple[RunCounts, ...]:
         """Give the counts of the last days, oldest first: of several runs on one day what they closed together."""
@@ -142,8 +151,14 @@ class Reporting:
 
     def _known(self, run: PastRun) -> HeldKeys:
         """Give the holds somebody was told of by the run before."""
-        before = next((r for r in self._nights() if r.run_id < run.run_id and r.plan_id), None)
-        return holds_of(self.journal.plan(before.plan_id).plan) if before else frozenset()
+        mine = self.journal.plan(run.plan_id).held_before if run.plan_id else None
+        if mine is not None:
+            return frozenset(mine)
+        # A plan that an earlier build kept does not say it.
+        runs = (r for r in self._nights() if r.run_id < run.run_id and r.plan_id)
+        plans = (self.journal.plan(r.plan_id).plan for r in runs)
+        # Of a source that could not be believed nobody was told a hold.
+        return holds_of(next((p for p in plans if not any(o.is_of_source for o in p.objections)), None))
 
 
 def _broken(audit: AuditState) -> tuple[ReportLine, ...]:

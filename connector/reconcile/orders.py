@@ -13,12 +13,13 @@ from connector.policy import Limits, PortalRules, Rules
 from connector.reconcile.authority import Record
 from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decisions
-from connector.reconcile.doors import Scene
+from connector.reconcile.doors import Scene, shared_sign_ins
 from connector.reconcile.find_person import Found, find
 from connector.reconcile.judge import Address, Judgement, Past, judge
 from connector.reconcile.memory import Block
 from connector.reconcile.plan import digest_of
 from connector.reconcile.plan_values import PlannedLeg, Revocation
+from connector.reconcile.snapshot import Snapshot
 from connector.reconcile.text import fold
 from connector.reconcile.wording import clean, label_of, listed, who
 
@@ -139,7 +140,8 @@ def rows_with_what_stays(judgement: Judgement, human: Meant) -> tuple[Revocation
 
 def _with_what_stays(identity: Identity, row: Revocation | None, judgement: Judgement) -> Revocation | None:
     mine = row.legs if row is not None else ()
-    staying = tuple(_staying(identity, mine, judgement.decisions.scene))
+    scene = judgement.decisions.scene
+    staying = (*_staying(identity, mine, scene), *_shared_sessions(identity, judgement.snapshot, scene))
     if not staying:
         return row
     if row is not None:
@@ -171,6 +173,17 @@ def _staying(identity: Identity, legs: Sequence[PlannedLeg], scene: Scene) -> It
         swept = (leg for leg in legs if (leg.kind, leg.target, leg.subject) == (LegKind.SESSIONS, store, user))
         if not any(not leg.portals or portal in leg.portals for leg in swept):
             yield PlannedLeg(LegKind.SESSIONS, store, user, portals=(portal,), withheld=f"{portal} is not governed")
+
+
+def _shared_sessions(identity: Identity, snapshot: Snapshot, scene: Scene) -> Iterable[PlannedLeg]:
+    """Give the live sessions that may be this person's or an entitled one's: their store knows both by one value."""
+    for reading in snapshot.session_stores:
+        live = {fold(session.user) for session in reading.sessions}
+        for value, people in shared_sign_ins(identity, scene, (reading.user_key,)).items():
+            if fold(value) in live:
+                whose = listed(sorted(scene.school.people[p].code for p in people))
+                why = f"sessions under {clean(value)} may be of {whose}: ask who shares it to sign out everywhere"
+                yield PlannedLeg(LegKind.SESSIONS, reading.store, value, withheld=why)
 
 
 def _why_left(account: Account) -> str:

@@ -16,14 +16,14 @@ from connector.reconcile.entitlement import may_be_entitled
 from connector.reconcile.memory import Memory
 from connector.reconcile.school import blocks_on
 from connector.reconcile.standing_words import concerns, what_would_entitle
-from connector.reconcile.wording import clean, day, listed, who
+from connector.reconcile.wording import clean, counted, day, listed, who
 
 
 def outlook(decision: Decision, decisions: Decisions, memory: Memory, discreet: bool = False) -> tuple[str, ...]:
     """Give what would change the outcome, nearest first: time, people's words, data."""
     identity = decision.identity
     found = [*_by_time(identity, decisions), *_by_word(decision, decisions, memory, discreet)]
-    found += [*_by_provisioning(decision, decisions, memory), *_by_data(identity, decisions, discreet)]
+    found += [*_by_provisioning(decision, decisions, memory), *_by_the_admin_system(identity, decisions, discreet)]
     return tuple(dict.fromkeys(found))
 
 
@@ -53,7 +53,7 @@ def _by_word(decision: Decision, decisions: Decisions, memory: Memory, discreet:
                 yield f"the notice ends on {since + timedelta(days=rules.notice_days)}: then it closes"
             case Hold.UNCONFIRMED:
                 runs = rules.confirm_runs - memory.ready_runs.get(decision.identity.key, 0)
-                yield f"ready in {runs} more runs (this one included): then it closes"
+                yield f"ready in {counted(runs, 'more run')} (this one included): then it closes"
             case Hold.ROLLOVER:
                 yield "the rollover is declared complete: connector rollover complete"
             case _:
@@ -70,10 +70,10 @@ def _by_provisioning(decision: Decision, decisions: Decisions, memory: Memory) -
     if missing := missing_parts(decision.identity, decisions):
         yield f"can log in once there is {clean(listed(missing))}"
     if closed_by_us(decision.identity, memory):
-        yield f"what we closed is opened again: connector restore {who(decision.identity).typed}"
+        yield f"what we closed is opened again: connector restore {who(decision.identity).typed} --apply"
 
 
-def _by_data(identity: Identity, decisions: Decisions, discreet: bool) -> Iterable[str]:
+def _by_the_admin_system(identity: Identity, decisions: Decisions, discreet: bool) -> Iterable[str]:
     entitled = decisions.scene.claims.portals_of(identity.person_id)
     for portal in _shown(identity, decisions):
         if portal.name not in entitled:

@@ -4,6 +4,8 @@ Reads only. Single legs are left out: what counts is when a person's access went
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, tzinfo
 
 from connector.reconcile.diagnose import CLOSED, RESTORED, PastEvent
 from connector.reconcile.journal import Journal
@@ -12,11 +14,12 @@ from connector.reconcile.journal_values import Direction, Event, StoredRevocatio
 _NEWEST = 100
 
 
-def past_events(journal: Journal, key: str) -> tuple[PastEvent, ...]:
-    """Give what happened to an identity (key or person_id), oldest first."""
+def past_events(journal: Journal, key: str, zone: tzinfo = UTC) -> tuple[PastEvent, ...]:
+    """Give what happened to an identity (key or person_id), oldest first, at the times of a zone."""
     changes = [event for revocation in journal.revocations(key) for event in _access(revocation)]
     said = [_word(event) for event in journal.history(key, _NEWEST) if _is_a_word(event)]
-    return tuple(sorted((*changes, *said), key=lambda e: e.at))
+    events = sorted((*changes, *said), key=lambda e: e.at)
+    return tuple(replace(event, at=event.at.astimezone(zone)) for event in events)
 
 
 def _access(revocation: StoredRevocation) -> Iterable[PastEvent]:

@@ -99,10 +99,33 @@ class Objection:
     commands: tuple[str, ...] = ()
     stops_urgent: bool = False
 
+    @property
+    def is_of_source(self) -> bool:
+        """Whether it says that a source cannot be believed: then nothing that was read from it is a decision."""
+        return self.label.startswith("source-")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBy:
+    """A change that is why rows wait for a person although it stops nothing: its name, what it did, the mend first."""
+
+    name: str
+    text: str
+    fix: str
+
+    @property
+    def sentence(self) -> str:
+        """What happened and the mend, in one line."""
+        return f"{self.text} {self.fix}"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan. `plan_id` is the head of `digest`; the digest covers actions and what they depend on, not the clock."""
+    """The plan. `plan_id` is the head of `digest`; the digest covers actions and what they depend on, not the clock.
+
+    `causes` are those of the warnings that name why rows are held. `held_before` is what the run
+    before told to be held, and is written with the plan: one made again takes the place of the same made before.
+    """
 
     plan_id: str
     digest: str
@@ -112,6 +135,8 @@ class Plan:
     objections: tuple[Objection, ...] = ()
     unread: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    causes: tuple[HeldBy, ...] = ()
+    held_before: tuple[tuple[str, Hold], ...] | None = None
 
     @property
     def pending(self) -> int:

@@ -15,7 +15,7 @@ from connector.reconcile.entitlement import Attendance, Standing, last_day_of_ac
 from connector.reconcile.memory import Memory
 from connector.reconcile.plan_values import Evidence
 from connector.reconcile.school import School
-from connector.reconcile.text import fold
+from connector.reconcile.text import fold, fold_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Closing:
 
 
 Found = tuple[Reason, str]
+_NAMED = 5
+"""How many records of one human are named: a placeholder for name and e-mail makes thousands of them one."""
 
 
 def reasons_of(
@@ -89,7 +91,7 @@ def _alone(identity: Identity, scene: Scene) -> Found | None:
     """The reasons that stand alone: nobody asks about children of a record that is gone, inactive or denied."""
     person = identity.person
     if person is None:
-        return Reason.CONTACT_MISSING, _missing_text(identity)
+        return Reason.CONTACT_MISSING, _missing_text(identity, scene.school)
     if person.status is not PersonStatus.ACTIVE:
         return Reason.CONTACT_INACTIVE, f"the admin system says {person.status}"
     if person.person_id in scene.school.denied:
@@ -97,11 +99,14 @@ def _alone(identity: Identity, scene: Scene) -> Found | None:
     return None
 
 
-def _missing_text(identity: Identity) -> str:
+def _missing_text(identity: Identity, school: School) -> str:
     if identity.person_id:
         return f"no admin record has the id {identity.person_id}"
     account = identity.accounts[0].account
-    return f"no admin record has the contact code {account.employee_id.strip()} of the account {account.username}"
+    code = account.employee_id.strip()
+    text = f"no admin record has the contact code {code} of the account {account.username}"
+    heirs = ", ".join(sorted(school.people[p].code for p in school.by_previous_code.get(fold_id(code), ())))
+    return f"{text}; {heirs} had it before: correct the account's employee id first" if heirs else text
 
 
 def _of_portal(identity: Identity, portal: PortalRules, scene: Scene) -> Iterator[Found]:
@@ -126,9 +131,11 @@ def successors(identity: Identity, portals: Sequence[str], scene: Scene) -> tupl
 def _superseded(identity: Identity, portal: PortalRules, scene: Scene) -> Iterator[Found]:
     if portal.name in scene.claims.portals_of(identity.person_id):
         return
-    for other in successors(identity, (portal.name,), scene):
-        code = scene.school.people[other].code
+    codes = sorted(scene.school.people[other].code for other in successors(identity, (portal.name,), scene))
+    for code in codes[:_NAMED]:
         yield Reason.SUPERSEDED, f"{code} is the same person and is entitled to {portal.name}"
+    if rest := len(codes) - _NAMED if len(codes) > _NAMED else 0:
+        yield Reason.SUPERSEDED, f"so are {rest:,} more records: is that name or e-mail a placeholder?"
 
 
 def _contact_reasons(identity: Identity, scene: Scene) -> Iterator[Found]:

@@ -5,8 +5,8 @@ It reads the audit trail and decides nothing. What it says stays said for some d
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from connector.model import Finding, Level
 from connector.reconcile.journal import Journal
@@ -44,11 +44,12 @@ class Refused:
         return f"connector token limit {clean(self.client)} --per-hour NUMBER"
 
 
-def lately(journal: Journal) -> tuple[Refused, ...]:
-    """Give what was refused in the last days."""
+def lately(journal: Journal, zone: tzinfo = UTC) -> tuple[Refused, ...]:
+    """Give what was refused in the last days, at the times of a zone."""
     with journal.store.reading() as conn:
         now = journal.store.clock(conn)
-    return refused(journal.audit_records(now - SAID_FOR))
+    found = refused(journal.audit_records(now - SAID_FOR))
+    return tuple(replace(one, since=one.since.astimezone(zone)) for one in found)
 
 
 def refused(records: Iterable[AuditRecord]) -> tuple[Refused, ...]:
@@ -60,15 +61,15 @@ def refused(records: Iterable[AuditRecord]) -> tuple[Refused, ...]:
     return tuple(Refused(client, len(times), min(times)) for client, times in sorted(found.items()))
 
 
-def findings(journal: Journal) -> Iterator[Finding]:
+def findings(journal: Journal, zone: tzinfo = UTC) -> Iterator[Finding]:
     """Say it for `check`."""
-    for one in lately(journal):
+    for one in lately(journal, zone):
         yield Finding(Level.WARNING, "scim", one.text, f"If it was meant: {one.command}, and send it again.")
 
 
-def lines(journal: Journal) -> tuple[ReportLine, ...]:
+def lines(journal: Journal, zone: tzinfo = UTC) -> tuple[ReportLine, ...]:
     """Say it for the report."""
     return tuple(
         ReportLine(clean(one.client), "too-many", one.text, "Where it was meant:", (one.command,), warns=True)
-        for one in lately(journal)
+        for one in lately(journal, zone)
     )

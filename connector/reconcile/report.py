@@ -1,128 +1,64 @@
 """The report of a run: what needs a person first, what is open, what was closed. Values and plain sentences; pure.
 
-The order is fixed: urgent, open, objections, new holds, closed, additions; old holds are a count, because a list that
-is the same every morning is not read. Renderers only lay out what stands here.
+The order is fixed: urgent, open, objections and why rows are held, new holds, closed, additions; old holds are a count,
+because a list that is the same every morning is not read. Of a source that cannot be believed nothing is told but that.
+Renderers only lay out what stands here.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 
-from connector.model import Hold, LegState, Status
+from connector.model import LegState, Status
 from connector.reconcile.advice import BY_ITSELF, hold_advice, urgent_advice
 from connector.reconcile.decide import Decisions
 from connector.reconcile.leg_words import CLOSED, NEEDS_SOMEBODY, LegLine, is_open, leg_advice, leg_words
-from connector.reconcile.plan_values import Addition, Objection, Plan, Revocation
+from connector.reconcile.plan_values import Objection, Plan, Revocation
+from connector.reconcile.report_values import (
+    MOST_DONE,
+    MOST_EXPLAINED,
+    MOST_SHOWN,
+    OPEN,
+    HeldKeys,
+    Outcomes,
+    Report,
+    ReportLine,
+    ReportSection,
+    RunCounts,
+    RunFacts,
+    holds_of,
+)
 from connector.reconcile.wording import (
     ACCESS_ENDED,
     RESTRICTED_CHILD,
     Who,
     clean,
     counted,
+    listed,
     moment,
     reason_words,
     said,
     spoken_all,
     who,
+    zone_name,
 )
+
+__all__ = [
+    "MOST_SHOWN",
+    "HeldKeys",
+    "Outcomes",
+    "Report",
+    "ReportLine",
+    "ReportSection",
+    "RunCounts",
+    "RunFacts",
+    "holds_of",
+    "report",
+]
 
 OVERDUE = timedelta(hours=24)
 _NOT_DRIVEN = "still open, nothing was driven in this run"
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """The run a report is about. `result` is its one word, `mode` says why nothing was applied (may be empty)."""
-
-    run_id: str
-    school: str
-    as_of: date
-    started_at: datetime
-    ended_at: datetime | None = None
-    operator: str = ""
-    result: str = ""
-    mode: str = ""
-    plan_id: str = ""
-    audit_head: str = ""
-
-    @property
-    def at(self) -> datetime:
-        """When the report was made: at the end of the run, or at its start while it is going."""
-        return self.ended_at or self.started_at
-
-
-@dataclass(frozen=True, slots=True)
-class RunCounts:
-    """How many people a run closed, left open, held and found ready to revoke."""
-
-    at: datetime
-    closed: int
-    open: int
-    held: int
-    ready: int
-    as_of: date | None = None
-
-    @property
-    def day(self) -> date:
-        """The school's day it was decided about: by the clock of UTC, a night may belong to the day before."""
-        return self.as_of or self.at.date()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """What came of a run: legs driven or still open, members added, objections that stood, rows skipped with why."""
-
-    legs: tuple[LegLine, ...] = ()
-    added: tuple[Addition, ...] = ()
-    stopped: tuple[Objection, ...] = ()
-    skipped: tuple[tuple[Revocation, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ReportLine:
-    """One line: who, what, in which words, what to do. `warns` marks what is overdue or in conflict."""
-
-    label: str
-    what: str
-    text: str
-    to_do: str = ""
-    commands: tuple[str, ...] = ()
-    at: datetime | None = None
-    key: str = ""
-    warns: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ReportSection:
-    """Lines of one kind. `name` is for machines, `title` for people."""
-
-    name: str
-    title: str
-    lines: tuple[ReportLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """A report: its subject line, its sections in order (empty ones left out), and the counts of the last runs."""
-
-    run: RunFacts
-    subject: str
-    need_you: int
-    closed: int
-    open: int
-    old_holds: int
-    waiting: int
-    sections: tuple[ReportSection, ...]
-    notes: tuple[str, ...]
-    history: tuple[RunCounts, ...]
-
-
-HeldKeys = frozenset[tuple[str, Hold]]
-
-
-def holds_of(plan: Plan | None) -> HeldKeys:
-    """Give the holds of a plan: what the next report calls old."""
-    return frozenset((row.key, hold) for row in plan.revocations for hold in row.holds) if plan else frozenset()
 
 
 def report(
@@ -143,14 +79,12 @@ def report(
     were not allowed.
     """
     view = _View(run, plan, outcomes, known_holds, discreet, _by_key(outcomes.legs))
-    sections = (
-        ReportSection("authority", "For the authority", tuple(_told(line, discreet) for line in authority)),
-        ReportSection("providers", "Identity providers", tuple(refused)),
-        *_sections(view, decisions),
-    )
+    sections = (*_asked_first(authority, refused, discreet), *_sections(view, decisions))
     open_people = _people(leg for leg in outcomes.legs if is_open(leg))
     closed_people = _people(leg for leg in outcomes.legs if leg.state in CLOSED) - open_people - _closed_before(view)
-    need = _need_you(view) + len(authority) + len(refused)
+    asked = _need_you(view)
+    asked += Counter({"For the authority": len(authority), "Identity providers": len(refused)})
+    need = asked.total()
     old, waiting = _old_and_waiting(view)
     return Report(
         run,
@@ -163,6 +97,16 @@ def report(
         tuple(s for s in sections if s.lines),
         tuple(_notes(view, decisions, old, waiting)),
         tuple(sorted(history, key=lambda c: c.at)),
+        tuple(_lead(view, asked, closed_people)),
+    )
+
+
+def _asked_first(
+    authority: Sequence[ReportLine], refused: Sequence[ReportLine], discreet: bool
+) -> tuple[ReportSection, ReportSection]:
+    return (
+        ReportSection("authority", "For the authority", tuple(_told(line, discreet) for line in authority)),
+        ReportSection("providers", "Identity providers", tuple(refused)),
     )
 
 
@@ -194,21 +138,35 @@ class _View:
     def is_overdue(self, leg: LegLine) -> bool:
         return is_open(leg) and self.run.at - leg.intended_at > OVERDUE
 
+    @property
+    def is_unbelieved(self) -> bool:
+        """Whether a source cannot be believed: then nobody is asked about what was read from it."""
+        return any(objection.is_of_source for objection in self.outcomes.stopped)
+
+    @property
+    def stopped(self) -> tuple[Objection, ...]:
+        """The objections to look at: what a source that is not believed brings along goes with it."""
+        return tuple(o for o in self.outcomes.stopped if o.is_of_source or not self.is_unbelieved)
+
     def is_new_hold(self, row: Revocation) -> bool:
         """Whether a person has to look, and was not asked before."""
-        return any(h not in BY_ITSELF and (row.key, h) not in self.known_holds for h in row.holds)
+        return not self.is_unbelieved and any(
+            h not in BY_ITSELF and (row.key, h) not in self.known_holds for h in row.holds
+        )
 
 
 def _sections(view: _View, decisions: Decisions) -> tuple[ReportSection, ...]:
+    explained = MOST_EXPLAINED if view.plan.causes else MOST_SHOWN
     return (
         ReportSection("urgent", "Urgent", tuple(_urgent(view))),
-        ReportSection("open", "Open", tuple(_open(view))),
+        ReportSection(OPEN, "Open", tuple(_open(view))),
         ReportSection("objections", "Objections", tuple(_objections(view))),
-        ReportSection("new-holds", "New holds", tuple(_new_holds(view))),
-        ReportSection("closed", "Closed", tuple(_ended(view, closed=True))),
-        ReportSection("called-off", "Called off", tuple(_ended(view, closed=False))),
-        ReportSection("would-close", "Would be closed", tuple(_would_close(view))),
-        ReportSection("additions", "Added to portals", tuple(_additions(view))),
+        ReportSection("causes", "Why rows are held", tuple(_causes(view))),
+        ReportSection("new-holds", "New holds", tuple(_new_holds(view)), most=explained),
+        ReportSection("closed", "Closed", tuple(_ended(view, closed=True)), most=MOST_DONE),
+        ReportSection("called-off", "Called off", tuple(_ended(view, closed=False)), most=MOST_DONE),
+        ReportSection("would-close", "Would be closed", tuple(_would_close(view)), most=MOST_DONE),
+        ReportSection("additions", "Added to portals", tuple(_additions(view)), most=MOST_DONE),
         ReportSection("skipped", "Skipped", tuple(_skipped(view))),
         ReportSection("look", "Please check", tuple(_look(decisions, view.discreet))),
     )
@@ -229,12 +187,37 @@ def _needs_somebody(view: _View, leg: LegLine) -> bool:
     return is_open(leg) and (leg.state in NEEDS_SOMEBODY or view.is_overdue(leg))
 
 
-def _need_you(view: _View) -> int:
-    """Count people and objections once each: what waits for time or for the next run is not counted."""
-    people = {leg.key for leg in view.outcomes.legs if _needs_somebody(view, leg)}
-    people |= {r.key for r in view.plan.revocations if r.urgent and (r.holds or not view.legs_of(r.key))}
-    people |= {r.key for r in view.plan.revocations if not r.urgent and view.is_new_hold(r)}
-    return len(people) + len(view.outcomes.stopped)
+def _need_you(view: _View) -> Counter[str]:
+    """Count people once each, and objections, by where they stand first; not what waits for time or a run."""
+    rows = view.plan.revocations
+    urgent = {r.key for r in rows if r.urgent and (r.holds or not view.legs_of(r.key))}
+    still_open = {leg.key for leg in view.outcomes.legs if _needs_somebody(view, leg)} - urgent
+    held = {r.key for r in rows if not r.urgent and view.is_new_hold(r)} - still_open
+    counts = {"Urgent": urgent, "Open": still_open, "Objections": view.stopped, "New holds": held}
+    return Counter({title: len(some) for title, some in counts.items()})
+
+
+def _lead(view: _View, asked: Mapping[str, int], closed: frozenset[str] | set[str]) -> Iterable[str]:
+    """Say what is told, why it is no more, and how the numbers of the subject come about."""
+    run = view.run
+    since = f"What came to an end since {moment(run.since)} is told. " if run.since else ""
+    yield f"{since}All times: {zone_name(run.at)}."
+    if run.mode:
+        yield clean(run.mode)
+    if run.result == "urgent-only":
+        yield "Today only what is urgent is closed ([nightly] apply_days); the rest follows on the next of them."
+    if view.is_unbelieved:
+        yield "A source cannot be believed: nothing is asked or announced on its word; the next run tells what waits."
+    urgent = len(closed & {row.key for row in view.plan.revocations if row.urgent})
+    yield from _sum("needs you" if sum(asked.values()) == 1 else "need you", asked)
+    yield from _sum("closed", {"Urgent": urgent, "Closed": len(closed) - urgent})
+
+
+def _sum(what: str, parts: Mapping[str, int]) -> Iterable[str]:
+    """Say where a number of the subject is to be found, where it is not the number of one section."""
+    found = [f"{count:,} under {title}" for title, count in parts.items() if count]
+    if len(found) > 1 or (what == "closed" and parts["Urgent"]):
+        yield f"{sum(parts.values()):,} {what}: {listed(found)}."
 
 
 def _whom(row: Revocation) -> Who:
@@ -288,14 +271,23 @@ def _age(age: timedelta) -> str:
 
 
 def _objections(view: _View) -> Iterable[ReportLine]:
-    for objection in view.outcomes.stopped:
-        text = said(objection.text, view.discreet)
-        if text != clean(objection.text):
+    others = [o.label for o in view.outcomes.stopped if o not in view.stopped]
+    more = f" Because of it, limits are broken too: {listed(others)}." if others else ""
+    for objection in view.stopped:
+        text = said(objection.text + more, view.discreet)
+        if text != clean(objection.text + more):
             yield ReportLine("The plan", ACCESS_ENDED, text, "Ask the authority role.", warns=True)
         else:
             commands = tuple(clean(c) for c in objection.commands)
             to_do = clean(objection.fix)
             yield ReportLine("The plan", clean(objection.label), text, to_do, commands, warns=True)
+
+
+def _causes(view: _View) -> Iterable[ReportLine]:
+    """Name the change that rows are held for: it stops nothing, and explains all of them."""
+    for cause in () if view.is_unbelieved else view.plan.causes:
+        name = said(cause.name[:1].upper() + cause.name[1:], view.discreet)
+        yield ReportLine(name, "common-cause", said(cause.text, view.discreet), clean(cause.fix), warns=True)
 
 
 def _closed_before(view: _View) -> set[str]:
@@ -336,7 +328,7 @@ def _ended(view: _View, *, closed: bool) -> Iterable[ReportLine]:
 
 def _would_close(view: _View) -> Iterable[ReportLine]:
     driven = _people(view.outcomes.legs) | {row.key for row, _ in view.outcomes.skipped}
-    for row in view.plan.revocations:
+    for row in () if view.is_unbelieved else view.plan.revocations:
         if row.applies and not row.urgent and row.key not in driven:
             text = _evidence(row, view.discreet)
             yield ReportLine(_whom(row).label, _reasons(row, view.discreet), text, key=row.key)
@@ -361,7 +353,9 @@ def _look(decisions: Decisions, discreet: bool) -> Iterable[ReportLine]:
             continue
         label, key = who(decision.identity).label, decision.identity.key
         notes = [e for e in decision.evidence if e.about == RESTRICTED_CHILD]
-        for note in spoken_all(notes, discreet):
+        if notes and discreet:  # this person is in, and rightly: only what is to be checked is not told
+            yield ReportLine(label, "to-check", "the authority role knows what", "Ask the authority role.", key=key)
+        for note in () if discreet else spoken_all(notes, discreet):
             yield ReportLine(label, note.about, note.text, key=key)
         for dn in decision.open_outside_scope:
             text = f"open outside the managed OUs: {clean(dn)}"
@@ -370,20 +364,24 @@ def _look(decisions: Decisions, discreet: bool) -> Iterable[ReportLine]:
 
 def _old_and_waiting(view: _View) -> tuple[int, int]:
     """Count the rows that wait for a person who was told before, and those that wait for time."""
+    if view.is_unbelieved:
+        return 0, 0
     held = [r for r in view.plan.revocations if r.holds and not r.urgent and not view.is_new_hold(r)]
     waiting = sum(BY_ITSELF.issuperset(r.holds) for r in held)
     return len(held) - waiting, waiting
 
 
 def _notes(view: _View, decisions: Decisions, old: int, waiting: int) -> Iterable[str]:
-    if view.run.mode:
-        yield clean(view.run.mode)
+    if view.run.plan_id and view.outcomes.stopped and not view.is_unbelieved:
+        yield f"To apply the plan at once, when it is approved: connector run --plan {view.run.plan_id} --apply"
     if old:
-        yield f"{counted(old, 'row')} held as before: connector status shows them."
+        waits = "waits" if old == 1 else "wait"
+        yield f"{counted(old, 'row')} held as before {waits} for somebody: connector status shows them."
     if waiting:
         yield f"{counted(waiting, 'row')} waiting for time or a run, not for you."
     stuck = sum(d.status is Status.READY_TO_PROVISION and bool(d.holds) for d in decisions.rows)
     if stuck:
         yield f"{counted(stuck, 'person', 'people')} ready to provision but held: connector status shows them."
     yield from (f"Could not be read: {clean(name)}." for name in view.plan.unread)
-    yield from (said(text, view.discreet) for text in view.plan.warnings)
+    above = {cause.sentence for cause in view.plan.causes}
+    yield from (said(text, view.discreet) for text in view.plan.warnings if text not in above)

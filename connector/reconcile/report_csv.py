@@ -7,6 +7,7 @@ may be `=HYPERLINK(...)`.
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC
 from itertools import chain
 
 from connector.reconcile.report import Report
@@ -57,7 +58,7 @@ def report_csv(report: Report) -> str:
                 line.text,
                 line.to_do,
                 "; ".join(line.commands),
-                moment(line.at),
+                moment(line.at.astimezone(UTC)) if line.at else "",
                 line.key,
                 "yes" if line.warns else "no",
             )

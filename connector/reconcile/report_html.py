@@ -11,8 +11,7 @@ from html import escape
 
 from connector.reconcile.report import Report, ReportLine, ReportSection
 from connector.reconcile.report_chart import CHART_DARK, CHART_HEIGHT, CHART_STYLE, CHART_WIDTH, chart, described
-from connector.reconcile.report_text import MOST_SHOWN
-from connector.reconcile.wording import clean, counted, moment
+from connector.reconcile.wording import clean, moment
 
 _STYLE = f"""
 body{{margin:1.5rem auto;max-width:60rem;padding:0 1rem;font:15px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;
@@ -21,22 +20,28 @@ h1{{font-size:1.35rem;margin:0 0 .25rem}}h2{{font-size:1.05rem;margin:1.75rem 0 
 p{{margin:.25rem 0}}.quiet{{color:#6b7280}}
 table{{border-collapse:collapse;width:100%}}
 th,td{{text-align:left;vertical-align:top;padding:.4rem .6rem;border-bottom:1px solid #e5e7eb;overflow-wrap:anywhere}}
-th{{font-weight:600;white-space:nowrap}}td.who{{width:24%}}td.what{{width:20%}}
+th{{font-weight:600;white-space:nowrap}}.who{{width:24%;font-weight:500;white-space:normal}}td.what{{width:20%}}
 td.number,th.number{{text-align:right;width:auto}}
-tr.warns td.who{{border-left:4px solid #b91c1c;padding-left:.5rem}}
-code{{display:block;font:13px/1.5 ui-monospace,Consolas,monospace;background:#f3f4f6}}
-code{{padding:.1rem .4rem;margin-top:.25rem}}
+tr.warns .who{{border-left:4px solid #b91c1c;padding-left:.5rem}}
+code{{font:13px/1.5 ui-monospace,Consolas,monospace}}
+p.type{{background:#f3f4f6;padding:.1rem .4rem}}
 svg,img{{max-width:100%;height:auto}}table.counts{{width:auto}}
-@media (max-width:36rem){{table.rows,table.rows tbody,table.rows tr,table.rows td{{display:block;width:auto}}
-table.rows thead{{display:none}}table.rows td{{border:0;padding:.1rem .6rem}}
+@media (max-width:36rem){{
+table.rows,table.rows tbody,table.rows tr,table.rows td,table.rows th{{display:block;width:auto}}
+table.rows thead{{display:none}}table.rows td,table.rows th{{border:0;padding:.1rem .6rem}}
 table.rows tr{{border-bottom:1px solid #9ca3af;padding:.5rem 0}}
-table.rows td.who{{font-weight:600}}tr.warns td.who{{margin-bottom:.1rem}}}}
+table.rows .who{{font-weight:600}}tr.warns .who{{margin-bottom:.1rem}}}}
 {CHART_STYLE}
 @media (prefers-color-scheme:dark){{body{{color:#e5e7eb;background:#111827}}.quiet{{color:#9ca3af}}
-th,td{{border-color:#374151}}code{{background:#1f2937}}tr.warns td.who{{border-left-color:#ff8080}}{CHART_DARK}}}
+th,td{{border-color:#374151}}p.type{{background:#1f2937}}tr.warns .who{{border-left-color:#ff8080}}{CHART_DARK}}}
 @media print{{body{{max-width:none;margin:0;color:#000;background:#fff}}tr,svg{{break-inside:avoid}}
-h2{{break-after:avoid}}code{{background:none;border:1px solid #9ca3af}}}}
+h2{{break-after:avoid}}p.type{{background:none;border:1px solid #9ca3af}}}}
 """
+
+
+# Word lays mails out in Outlook, and some clients throw style sheets away: these attributes are what remains then.
+_TABLE = 'width="100%" cellpadding="6" cellspacing="0"'
+_CELL = 'align="left" valign="top"'
 
 
 def report_html(report: Report, picture: str = "") -> str:
@@ -87,28 +92,33 @@ def _top(report: Report) -> Iterable[str]:
     plan = f", plan {run.plan_id}" if run.plan_id else ""
     text = f"Run {run.run_id} as of {run.as_of}, {moment(run.at)}{by}{plan}{result}"
     yield f'<p class="quiet">{safe(text)}</p>'
+    yield from (f"<p>{safe(sentence)}</p>" for sentence in report.lead)
 
 
 def section_html(section: ReportSection) -> Iterable[str]:
     """Lay a section out as a table."""
-    yield f"<h2>{safe(section.title)} ({len(section.lines):,})</h2>"
-    yield '<table class="rows">'
-    yield '<thead><tr><th scope="col">Who</th><th scope="col">What</th><th scope="col">Details</th></tr></thead>'
+    yield f"<h2>{safe(section.heading)}</h2>"
+    yield f'<table class="rows" {_TABLE}>'
+    heads = "".join(f'<th scope="col" align="left">{title}</th>' for title in ("Who", "What", "Details"))
+    yield f"<thead><tr>{heads}</tr></thead>"
     yield "<tbody>"
-    yield from (_row(line) for line in section.lines[:MOST_SHOWN])
+    yield from (_row(line) for line in section.shown)
     yield "</tbody></table>"
-    if len(section.lines) > MOST_SHOWN:
-        yield f"<p>and {counted(len(section.lines) - MOST_SHOWN, 'more line')}: the CSV has all.</p>"
+    if section.folded:
+        yield f"<p>{safe(section.folded)}</p>"
 
 
 def _row(line: ReportLine) -> str:
-    warns = ' class="warns"' if line.warns else ""
+    """Lay a line out as a row that its first cell names; what needs somebody is marked without colour too."""
     details = [safe(line.text)]
     if line.to_do:
         details.append(f"<p>{safe(line.to_do)}</p>")
-    details += [f"<code>{safe(command)}</code>" for command in line.commands]
-    who = f'<td class="who"><bdi>{safe(line.label)}</bdi></td>'
-    return f'<tr{warns}>{who}<td class="what">{safe(line.what)}</td><td>{"".join(details)}</td></tr>'
+    for before, command in line.steps:
+        details += [f"<p>{safe(before)}</p>"] if before else []
+        details.append(f'<p class="type"><code>{safe(command)}</code></p>')
+    row, mark = (' class="warns"', "! ") if line.warns else ("", "")
+    who = f'<th scope="row" class="who" {_CELL}>{mark}<bdi>{safe(line.label)}</bdi></th>'
+    return f'<tr{row}>{who}<td class="what" {_CELL}>{safe(line.what)}</td><td {_CELL}>{"".join(details)}</td></tr>'
 
 
 def _notes(report: Report) -> Iterable[str]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import Enum
 
 from connector.reconcile.report import Report
@@ -15,8 +15,10 @@ def plain(value: object) -> object:
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, date):  # datetimes too
-        return value.isoformat()
+    if isinstance(value, date):
+        # People read times in the school's zone, machines always in the same one.
+        same = value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
+        return same.isoformat()
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list | set | frozenset):

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 
-from connector.reconcile.report import Report, ReportLine, ReportSection
-from connector.reconcile.wording import clean, counted, moment
+from connector.reconcile.report import MOST_SHOWN, Report, ReportLine, ReportSection
+from connector.reconcile.wording import clean, moment
 
-MOST_SHOWN = 200
-"""How many lines of a section people are shown; CSV and JSON have all."""
+__all__ = ["MOST_SHOWN", "report_text", "section_text"]
 
 
 def report_text(report: Report) -> str:
@@ -21,25 +20,27 @@ def report_text(report: Report) -> str:
     body = [line for section in report.sections for line in section_text(section)]
     tail = [f"Audit head: {clean(run.audit_head)}"] if run.audit_head else []
     notes = ["", *report.notes] if report.notes else []
-    return "\n".join([*head, *body, *notes, *_history(report), *([""] if tail else []), *tail]) + "\n"
+    return "\n".join([*head, *report.lead, *body, *notes, *_history(report), *([""] if tail else []), *tail]) + "\n"
 
 
 def section_text(section: ReportSection) -> Iterable[str]:
     """Lay a section out as lines."""
     yield ""
-    yield f"{section.title} ({len(section.lines):,})"
-    for line in section.lines[:MOST_SHOWN]:
+    yield section.heading
+    for line in section.shown:
         yield f"  {'! ' if line.warns else ''}{line.label} [{line.what}]"
         yield from (f"      {text}" for text in _texts(line))
-    if len(section.lines) > MOST_SHOWN:
-        yield f"  and {counted(len(section.lines) - MOST_SHOWN, 'more line')}: the CSV has all"
+    if section.folded:
+        yield f"  {section.folded}"
 
 
 def _texts(line: ReportLine) -> Iterable[str]:
     yield line.text
     if line.to_do:
         yield line.to_do
-    yield from (f"$ {command}" for command in line.commands)
+    for before, command in line.steps:
+        yield from ([before] if before else [])
+        yield f"$ {command}"
 
 
 def _history(report: Report) -> list[str]:

@@ -135,7 +135,7 @@ def _not_now(revocation: StoredRevocation, decisions: Decisions, *, seconded: bo
     if key in decisions.school.blocked:
         others = [record for record in decisions.school.blocked_as(key) if record != key]
         named = f" as {listed([label_of(decisions, record) for record in others])}, the same person" if others else ""
-        return f"is blocked{named}; connector unblock {revocation.row.code or key} first"
+        return f"is blocked{named}; first: connector unblock {revocation.row.code or key} --second NAME"
     # Also where the admin system no longer says so: a column that is gone must not let anybody in.
     restricted = key in decisions.school.barred or Reason.RESTRICTED in revocation.row.reasons
     if restricted and not seconded:

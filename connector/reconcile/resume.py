@@ -24,7 +24,7 @@ from connector.reconcile.journal_values import (
 )
 from connector.reconcile.plan_values import PlannedLeg
 from connector.reconcile.snapshot import Snapshot
-from connector.reconcile.text import fold
+from connector.reconcile.text import fold, fold_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +210,11 @@ def _others(leg: OpenLeg, portal: str, scene: Scene) -> frozenset[str]:
         case SessionKey.USERNAME:
             return claims.others_on_user(portal, value, leg.person_id)
         case SessionKey.CODE:
-            holders = scene.school.by_code.get(fold(value), ())
+            holders = scene.school.by_code.get(fold_id(value), ())
         case SessionKey.EMAIL:
             holders = scene.school.by_email.get(fold(value), ())
+        case SessionKey.NATIVE_ID:
+            return claims.others_on_native_id(portal, value, leg.person_id)
         case SessionKey.GUID:
             holders = {p for (_, guid), people in claims.accounts.items() if guid == value for p in people}
     return entitled_among(holders, claims.entitled) - {leg.person_id or ""}

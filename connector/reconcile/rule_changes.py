@@ -15,9 +15,9 @@ from connector.reconcile.cause import flag_text
 from connector.reconcile.decide import Decisions
 from connector.reconcile.entitlement import is_current
 from connector.reconcile.limits import MEND, NOTHING_CLOSED, with_cut
-from connector.reconcile.plan_values import Objection, Plan, Revocation
+from connector.reconcile.plan_values import HeldBy, Objection, Plan, Revocation
 from connector.reconcile.school import School
-from connector.reconcile.text import fold
+from connector.reconcile.text import fold, fold_id
 
 RESTRICTION_LIFTED = "restriction-lifted"
 _RESTRICTED = "relationships.restricted"
@@ -53,7 +53,7 @@ def _goes_by_itself(row: Revocation) -> bool:
     return row.applies or waits
 
 
-def held_by_changed_types(plan: Plan, now: School, baseline: Baseline, since: str) -> Iterable[str]:
+def held_by_changed_types(plan: Plan, now: School, baseline: Baseline, since: str) -> Iterable[HeldBy]:
     """Say which contact type's new flag is why rows wait for a person: a cause is named although nothing is stopped."""
     names = {fold(t.name): t.name for t in (*baseline.people.contact_types, *now.reading.contact_types)}
     held = [r for r in plan.revocations if r.holds and not _goes_by_itself(r)]
@@ -62,7 +62,8 @@ def held_by_changed_types(plan: Plan, now: School, baseline: Baseline, since: st
         count = sum(_rests_on_type(r, folded, now) for r in held) if text else 0
         if count:
             rows = "1 row that waits" if count == 1 else f"{count:,} rows that wait"
-            yield f"{rows} for a person: contact type {name}, {text} since {since}. {MEND}"
+            text = f"{rows} for a person: contact type {name}, {text} since {since}."
+            yield HeldBy(f"contact type {name}", text, MEND)
 
 
 def _rests_on_type(row: Revocation, folded: str, now: School) -> bool:
@@ -167,9 +168,22 @@ def _column_gone(barred: int) -> Objection:
 
 def _lifted(before: School, now: School) -> Iterable[str]:
     for person_id, students in before.barred.items():
-        still = now.barred.get(person_id, frozenset())
-        for relationship in now.relationships.get(person_id, ()):
-            cleared = relationship.student_id in students and relationship.student_id not in still
-            if cleared and is_current(relationship, now.as_of):
-                person = now.people.get(person_id)
-                yield person.code if person else person_id
+        for record in _records_now(person_id, before, now):
+            still = now.barred.get(record, frozenset())
+            for relationship in now.relationships.get(record, ()):
+                cleared = relationship.student_id in students and relationship.student_id not in still
+                if cleared and is_current(relationship, now.as_of):
+                    person = now.people.get(record)
+                    yield person.code if person else record
+
+
+def _records_now(person_id: str, before: School, now: School) -> Iterable[str]:
+    """Give the records under which somebody stands today: an order is lifted too by entering the human anew."""
+    if person_id in now.people:
+        return now.humans.get(person_id, (person_id,))
+    was = before.people.get(person_id)
+    if was is None:
+        return ()
+    mails = now.by_email.get(fold(was.email), ()) if was.email and fold(was.name) else ()
+    alike = (record for record in mails if fold(now.people[record].name) == fold(was.name))
+    return dict.fromkeys((*alike, *now.by_previous_code.get(fold_id(was.code), ())))

@@ -176,6 +176,7 @@ class Running:
         self.reached(Boundary.RUN_BEGUN)
         reached, sleep = at_quiet_places(check, self.reached), asking(check, self.sleep)
         applier = Applier(self.journal, self.targets, run, self.setup.pace, self.progress, sleep, reached)
+        applier.holding.asked = check
         try:
             with during_run(str(run.run_id)):
                 yield applier

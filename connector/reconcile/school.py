@@ -73,6 +73,12 @@ class School:
         return holders_of([fold_id(p.code) for p in self.reading.people], self._ids)
 
     @cached_property
+    def by_previous_code(self) -> Mapping[str, tuple[str, ...]]:
+        """The person_ids that had a (folded) contact code before."""
+        had = [(fold_id(code), p.person_id) for p in self.reading.people for code in p.previous_codes]
+        return holders_of([code for code, _ in had], [person_id for _, person_id in had])
+
+    @cached_property
     def by_email(self) -> Mapping[str, tuple[str, ...]]:
         """The person_ids that have a (folded) e-mail."""
         return holders_of([fold(p.email) for p in self.reading.people], self._ids)

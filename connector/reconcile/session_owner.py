@@ -15,7 +15,7 @@ from connector.reconcile.claims import Usernames
 from connector.reconcile.memory import Memory
 from connector.reconcile.school import School
 from connector.reconcile.snapshot import Snapshot
-from connector.reconcile.text import fold
+from connector.reconcile.text import fold, fold_id
 
 Owner = Callable[[Session], str]
 
@@ -83,13 +83,13 @@ def _owner_by(key: SessionKey, known: Known) -> Owner:
         case SessionKey.PERSON_ID:
             return lambda session: session.user
         case SessionKey.CODE:
-            return lambda session: _only(school.by_code.get(fold(session.user), ()))
+            return lambda session: _only(school.by_code.get(fold_id(session.user), ()))
         case SessionKey.EMAIL:
             return lambda session: _only(school.by_email.get(fold(session.user), ()))
         case SessionKey.GUID:
             return _by_guid(known.matched)
         case SessionKey.NATIVE_ID:
-            return _by_native_id(known.members)
+            return _by_native_id(known)
 
 
 def _only(people: Sequence[str]) -> str:
@@ -113,6 +113,7 @@ def _by_guid(matched: Sequence[Matched]) -> Owner:
     return lambda session: people.get(session.user.lower(), "")
 
 
-def _by_native_id(members: Sequence[Member]) -> Owner:
-    people = {(m.portal, m.native_id): m.person_id for m in members if m.native_id}
-    return lambda session: people.get((session.portal, session.user), "")
+def _by_native_id(known: Known) -> Owner:
+    shared = known.usernames.native_ids
+    people = {(m.portal, m.native_id): m.person_id for m in known.members if m.native_id}
+    return lambda session: "" if (place := (session.portal, session.user)) in shared else people.get(place, "")

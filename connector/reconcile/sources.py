@@ -31,7 +31,7 @@ def _too_old(people: PeopleReading, night: Night) -> Iterable[Objection]:
         hours = int((night.now - made).total_seconds() // 3600)
         text = (
             f"{people.provenance.source} was made {hours:,} hours ago; [limits] max_age_hours is {allowed}. "
-            "Nothing was decided from it, nothing was closed."
+            "Nothing is closed, added or asked of you on its word."
         )
         yield Objection("source-too-old", text, "Export the admin system again, then run again.", stops_urgent=True)
 
@@ -45,7 +45,7 @@ def _shrank(name: str, was: int, now: int, limits: Limits) -> bool:
 def _shrunk(name: str, was: int, now: int, limits: Limits) -> Objection:
     text = (
         f"{name} shrank from {was:,} to {now:,} rows ({(was - now) / was * 100:.1f} %; [limits] max_shrink is "
-        f"{limits.max_shrink * 100:g} %). A short source is no decision: nothing was decided from it, nor closed."
+        f"{limits.max_shrink * 100:g} %). Nothing is closed, added or asked of you on a short source's word."
     )
     fix = f"If wrong: export again and compare: {name} should have about {was:,} rows."
     return Objection(f"source-shrank:{name.replace(' ', '-')}", text, fix, stops_urgent=True)

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from connector.model import Person
 from connector.reconcile.text import fold_id
 
+OF_NOBODY = "code "
+"""What stands before a code that nobody holds, where a person_id would stand."""
+
 WhoseCode = Callable[[str], str]
 """Gives the person_id for a code. Raises ValueError, with the sentence, where it is that of several people."""
 
@@ -25,7 +28,7 @@ def whose_code(people: Iterable[Person]) -> WhoseCode:
         if len(holders) > 1:
             raise ValueError(f"{code} is the contact code of {len(holders)} people: {', '.join(sorted(holders))}")
         # Never the bare code: it could read like somebody's person_id.
-        return next(iter(holders), f"code {code.strip()}")
+        return next(iter(holders), f"{OF_NOBODY}{code.strip()}")
 
     return whose
 

@@ -42,6 +42,7 @@ class Who:
     code: str
     name: str
     username: str
+    shares_code: bool = False
 
     @property
     def label(self) -> str:
@@ -51,8 +52,8 @@ class Who:
 
     @property
     def typed(self) -> str:
-        """The shortest safe argument: a plain contact code, else the person_id, else the quoted key."""
-        for text in (self.code, self.person_id or ""):
+        """The shortest safe argument: a plain contact code of nobody else, else the person_id, else the quoted key."""
+        for text in ("" if self.shares_code else self.code, self.person_id or ""):
             if text and text.replace("-", "").replace("_", "").isalnum() and not text.startswith("-"):
                 return text
         return shlex.quote(self.key)
@@ -63,7 +64,8 @@ def who(identity: Identity) -> Who:
     bare = Decision(identity, Status.NONE)
     names = [m.name for m in identity.members] + [a.account.name for a in identity.accounts]
     name = identity.person.name if identity.person else next((n for n in names if n), "")
-    return Who(identity.key, identity.person_id, clean(code_of(bare)), clean(name), clean(username_of(bare)))
+    code, username = clean(code_of(bare)), clean(username_of(bare))
+    return Who(identity.key, identity.person_id, code, clean(name), username, identity.shares_code)
 
 
 def label_of(decisions: Decisions, person_id: str) -> str:
@@ -131,10 +133,16 @@ def day(when: date | None) -> str:
 
 
 def moment(when: datetime | None) -> str:
-    """Give a time to the minute, with its offset; none is empty."""
-    return f"{when:%Y-%m-%d %H:%M}{_offset(when)}" if when else ""
+    """Give a time to the minute as its own zone has it, and which zone that is; none is empty."""
+    return f"{when:%Y-%m-%d %H:%M}{zone_mark(when)}" if when else ""
 
 
-def _offset(when: datetime) -> str:
-    offset = f"{when:%z}"
-    return " UTC" if offset == "+0000" else f" {offset[:3]}:{offset[3:5]}" if offset else ""
+def zone_mark(when: datetime) -> str:
+    """Give what stands behind a time: its zone's abbreviation where there is one (CET, NZDT), else its offset."""
+    name, offset = when.tzname() or "", f"{when:%z}"
+    return f" {name}" if name.isalpha() else f" {offset[:3]}:{offset[3:5]}" if offset else ""
+
+
+def zone_name(when: datetime) -> str:
+    """Name the zone a time is in, as a config does: Europe/Berlin."""
+    return str(getattr(when.tzinfo, "key", "") or when.tzname() or "")

@@ -20,6 +20,7 @@ KINDS: Final = frozenset({"string", "reference", "boolean", "dateTime", "binary"
 """The types our attributes have. One more type needs a way to be compared first."""
 
 _LONGEST_NAME = 100
+_MANAGER = "manager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,15 @@ class Path:
 
 
 def find(resource_type: str, text: str) -> Path | None:
-    """Find the attribute a path names, in any case, with or without the URN of its schema (RFC 7644 3.10)."""
+    """Find the attribute a path names, in any case, with or without the URN of its schema (RFC 7644 3.10).
+
+    The manager is found without it, too: Entra ID asks for `manager eq "id"`.
+    """
     kind = RESOURCE_TYPES[resource_type]
     if text[:4].lower() != "urn:":
+        enterprise = kind.extensions.get(models.ENTERPRISE_SCHEMA)
+        if enterprise and text.partition(".")[0].lower() == _MANAGER:
+            return _within(enterprise.urn, enterprise, text)
         return _within("", kind.core, text)
     wanted = {urn.lower(): schema for urn, schema in kind.extensions.items()}
     if (whole := wanted.get(text.lower())) is not None:

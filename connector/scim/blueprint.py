@@ -45,7 +45,9 @@ PREFIX = "/scim/v2"
 MEDIA_TYPE = "application/scim+json"
 
 _MEDIA_TYPES = frozenset({MEDIA_TYPE, "application/json"})
+_CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})  # the last is part of the first
 _HOST = re.compile(r"[A-Za-z0-9.\-_]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?")
+_BY_MEMBERS_NAME = re.compile(r"\bmembers\s*(?:\.\s*display\b|\[[^\]]*\bdisplay\b)", re.IGNORECASE)
 _LONGEST_ID = 200
 _CREATED = 201
 _NO_CONTENT = 204
@@ -102,6 +104,8 @@ class Endpoint:
         sent = request.headers
         forwarded = sent.get("X-Forwarded-For", "")
         g.client = self.admit(sent.get("Authorization", ""), request.remote_addr or "", forwarded)
+        # Before anything is done: what is refused has changed nothing.
+        g.base = base_of(self.room.settings, request.scheme, request.headers.get("Host"), request.server)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -135,6 +139,8 @@ class Endpoint:
     def _listed(self, endpoints: tuple[str, ...], query: Query) -> Response:
         for endpoint in endpoints:
             bulk.refuse_beyond(g.client, endpoint, "read")
+        if _BY_MEMBERS_NAME.search(f"{query.filter} {query.sort_by}"):
+            bulk.refuse_beyond(g.client, USERS, "read")  # what is searched by is told, one letter after the other
         return _answer(self.listing.answer(endpoints, query, self._view))
 
     # --- writing ----------------------------------------------------------------------------------------------------
@@ -215,17 +221,20 @@ class Endpoint:
 
     @property
     def _base(self) -> str:
-        return base_of(self.room.settings, request.scheme, request.headers.get("Host"), request.server)
+        base: str = g.base
+        return base
 
     @property
     def _view(self) -> View:
-        return View(self.room.lookup, self._base)
+        return View(self.room.lookup, self._base, names="users:read" in g.client.scopes)
 
     def _body(self) -> dict[str, Any]:
-        kind, _, parameters = request.headers.get("Content-Type", "").partition(";")
-        charset = parameters.lower().replace('"', "").replace(" ", "")
-        if kind.strip().lower() not in _MEDIA_TYPES or ("charset=" in charset and "charset=utf-8" not in charset):
+        kind, _, parameters = request.headers.get("Content-Type", "").lower().partition(";")
+        said = dict(part.partition("=")[::2] for part in parameters.replace('"', "").replace(" ", "").split(";"))
+        if kind.strip() not in _MEDIA_TYPES or said.get("charset", "utf-8") not in _CHARSETS:
             raise unsupported_type(f"Send {MEDIA_TYPE} in UTF-8.")
+        if request.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
+            raise unsupported_type("Send the body as it is: no Content-Encoding is undone here.")
         most = self.room.settings.max_body_bytes
         if (request.content_length or 0) > most:
             raise too_large(f"The body has {request.content_length} bytes; at most {most} are taken.")

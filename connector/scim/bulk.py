@@ -4,8 +4,10 @@ Operations are done in their order, but for those that refer to one that comes l
 and what was refused for somebody's access is audited as if it had come alone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 from connector.scim.clients import Client
@@ -54,6 +56,37 @@ class Done:
     refusal: ScimError | None = None
 
 
+class _Order:
+    """Gives each operation once: the first that refers to none that is still to be given, else the first there is.
+
+    Thousands that refer to one another are looked at once each, not once for every other: a transaction waits.
+    """
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        names = {one.bulk_id for one in operations} - {""}
+        self._names = [one.bulk_id for one in operations]
+        self._waits = [names.intersection(_references((one.path, one.body))) - {one.bulk_id} for one in operations]
+        self._followers: dict[str, list[int]] = defaultdict(list)
+        for number, waits in enumerate(self._waits):
+            for name in waits:
+                self._followers[name].append(number)
+        self._ready = [number for number, waits in enumerate(self._waits) if not waits]
+        self._left = dict.fromkeys(range(len(operations)))
+
+    def next(self) -> tuple[int, bool] | None:
+        """Give the next one's number, and whether it refers to one that refers to it; none at the end."""
+        if not self._left:
+            return None
+        circular = not self._ready
+        number = next(iter(self._left)) if circular else heappop(self._ready)
+        del self._left[number]
+        for follower in self._followers.pop(self._names[number], ()):
+            self._waits[follower].discard(self._names[number])
+            if follower in self._left and not self._waits[follower]:
+                heappush(self._ready, follower)
+        return number, circular
+
+
 @dataclass(frozen=True, slots=True)
 class Bulk:
     """A request's operations, for one client."""
@@ -68,23 +101,16 @@ class Bulk:
         """Do them, as many as may fail."""
         done: dict[int, Done] = {}
         ids: dict[str, str | None] = {}
-        errors = 0
-        waiting = list(enumerate(self.operations))
-        while waiting and not (self.most_errors and errors >= self.most_errors):
-            at = next((n for n, (_, one) in enumerate(waiting) if not self._open(one, ids, waiting)), None)
-            number, operation = waiting.pop(at or 0)
-            done[number] = self._done(turn, operation, ids, circular=at is None)
+        errors, order = 0, _Order(self.operations)
+        while (following := order.next()) and not (self.most_errors and errors >= self.most_errors):
+            number, circular = following
+            operation = self.operations[number]
+            done[number] = self._done(turn, operation, ids, circular=circular)
             saved = done[number].saved
             errors += saved is None
             if operation.bulk_id:
                 ids[operation.bulk_id] = saved.id if saved else None
         return [done[number] for number in sorted(done)]
-
-    @staticmethod
-    def _open(one: Operation, ids: Mapping[str, str | None], waiting: list[tuple[int, Operation]]) -> bool:
-        """Whether it refers to an operation that is still to be done."""
-        later = {other.bulk_id for _, other in waiting if other is not one} - ids.keys()
-        return any(name in later for name in _references((one.path, one.body)))
 
     def _done(self, turn: Turn, one: Operation, ids: Mapping[str, str | None], *, circular: bool) -> Done:
         try:
@@ -123,7 +149,8 @@ def refuse_beyond(client: Client, endpoint: str, what: str) -> None:
     """Refuse what the client's scopes do not cover."""
     scope = f"{endpoint.lower()}:{what}"
     if scope not in client.scopes:
-        raise forbidden(f"{client.name} has no scope {scope}. It is given with: connector token create --scope {scope}")
+        given = f"connector token create NAME --scope {scope}"
+        raise forbidden(f"{client.name} has no scope {scope}. It is given with: {given}")
 
 
 def read(sent: Mapping[str, Any], most: int) -> tuple[tuple[Operation, ...], int]:

@@ -31,6 +31,9 @@ PER_HOUR = 25
 
 _PURPOSE = "scim token"
 _BYTES = 32
+LENGTH = len(secrets.token_urlsafe(_BYTES))
+"""How many characters every token has."""
+
 _ALIVE = 2
 _USED_EVERY = timedelta(hours=1)
 

@@ -33,7 +33,7 @@ from connector.scim import user_store
 from connector.scim.closings import Closings, Seen, open_closings
 from connector.scim.gate import OPEN, UPDATE
 from connector.scim.mirror import Mirror
-from connector.scim.mirrored import sourced_statuses
+from connector.scim.mirrored import left_out, sourced_statuses
 from connector.scim.openings import Openings
 from connector.scim.telling import Telling
 
@@ -64,6 +64,7 @@ _NEWS = select(
 _CLOSED_SINCE = select(tables.revocations.c.person_id).where(tables.revocations.c.person_id.is_not(None))
 
 _CLOSING, _OPENING = "close ", "open "
+_MOST_SHOWN, _LONGEST_SHOWN = 10, 100
 
 _log = structlog.stdlib.get_logger("connector.scim.driver")
 
@@ -190,6 +191,9 @@ class Driver:
             self._read_next = self.clock() + 60.0 * self._settings.refresh_minutes
             self.mirrored.set()
             _log.info("scim-mirrored", users=changed)
+            if partly := left_out(judgement):
+                shown = [person_id[:_LONGEST_SHOWN] for person_id in partly[:_MOST_SHOWN]]
+                _log.warning("scim-value-left-out", people=len(partly), person_ids=shown)
 
     def _begin(self, pool: ThreadPoolExecutor) -> None:
         if self._seen is None:

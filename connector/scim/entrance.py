@@ -1,7 +1,8 @@
 """The door of the endpoint: a token, from a network it may come from, not too often. Deny by default.
 
-Failures are counted per address and audited, at most one record an address and minute, and whoever fails too often
-waits. Forwarded headers count only from configured proxies. A token is never logged, not even its beginning.
+Failures are counted per address and audited, at most one record an address and minute, and a few of all of them
+together; whoever fails too often waits, but never somebody whose token is alive. Forwarded headers count only from
+configured proxies. A token is never logged, not even its beginning.
 """
 
 import time
@@ -14,7 +15,7 @@ from math import ceil
 from threading import Lock
 
 from connector.reconcile.journal_store import Store
-from connector.scim.clients import Admitted, Client, Clients
+from connector.scim.clients import LENGTH, Admitted, Client, Clients
 from connector.scim.errors import forbidden, too_many, unauthorized
 
 Network = IPv4Network | IPv6Network
@@ -26,6 +27,8 @@ _FAILURES = 10
 _FAILURE_SECONDS = 60.0
 _MOST_ADDRESSES = 10_000
 _MOST_TOKENS = 1_000
+_NOTES_A_MINUTE = 60
+"""How many failures a process audits in all: who has many addresses must not fill the journal."""
 _BEARER = "bearer "
 _LONGEST_PLACE = 100
 
@@ -79,10 +82,12 @@ class Entrance:
     _believed: OrderedDict[str, tuple[float, Admitted]] = field(default_factory=OrderedDict)
     _buckets: dict[str, _Bucket] = field(default_factory=dict)
     _failed: OrderedDict[str, _Failures] = field(default_factory=OrderedDict)
+    _notes: _Bucket = field(init=False)
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
         self._clients = Clients(self.store)
+        self._notes = _Bucket(_NOTES_A_MINUTE, _NOTES_A_MINUTE / 6, self.clock())
         self._trusted = tuple(ip_network(proxy) for proxy in self.proxies)
 
     def admit(self, authorization: str, peer: str, forwarded: str = "") -> Client:
@@ -93,10 +98,9 @@ class Entrance:
         """
         address = self.address(peer, forwarded)
         token = authorization[len(_BEARER) :].strip() if authorization[: len(_BEARER)].lower() == _BEARER else ""
-        if token not in self._believed:  # a provider behind the same address as a guesser is not kept waiting
+        admitted = self._known(token) if len(token) == LENGTH else None
+        if admitted is None:  # only now: a provider behind the same address as a guesser is not kept waiting
             self._refuse_tired(_place(address))
-        admitted = self._known(token) if token else None
-        if admitted is None:
             self._fail(_place(address))
             raise unauthorized("A bearer token that is alive is needed: connector token create NAME")
         client = admitted.client
@@ -109,7 +113,7 @@ class Entrance:
 
     def address(self, peer: str, forwarded: str) -> str:
         """Give who really calls: the last address in the chain that is no proxy of ours."""
-        chain = [peer, *(part.strip() for part in reversed(forwarded.split(",")))] if forwarded else [peer]
+        chain = [peer, *map(_without_port, reversed(forwarded.split(",")))] if forwarded else [peer]
         for here in chain:
             if not _within(here, self._trusted):
                 return here
@@ -160,13 +164,23 @@ class Entrance:
         with self._lock:
             failures = self._failed.setdefault(address, _Failures(self.clock()))
             failures.count += 1
-            first, failures.audited = not failures.audited, True
+            first = not failures.audited and not self._notes.take(self.clock())
+            failures.audited |= first
             while len(self._failed) > _MOST_ADDRESSES:
                 self._failed.popitem(last=False)
         if first:
             with self.store.writing() as writing:
                 said = f"A call without a token that is alive, from {address}."
                 writing.note("scim-unauthorized", "scim", "scim", said, detail={"address": address})
+
+
+def _without_port(text: str) -> str:
+    """Give an address that a proxy forwarded without the port that some write behind it: each call has another one."""
+    bare = text.strip().strip('"')
+    if bare.startswith("["):  # RFC 3986 3.2.2
+        return bare[1:].partition("]")[0]
+    host, _, port = bare.rpartition(":")
+    return host if port.isdecimal() and host and ":" not in host else bare
 
 
 def _place(address: str) -> str:

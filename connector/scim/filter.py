@@ -166,7 +166,7 @@ class _Reader:
         path, ours = self._found(name)
         if literal is None:
             return Present(_searched(path)) if ours else Constant(holds=False)
-        path = _searched(_value_of_several(path))
+        path = _searched(_value_of(path))
         value = _typed(path, operator, literal.value)
         if ours:
             return Compare(path, operator, value)
@@ -233,12 +233,13 @@ def _written(path: ast.AttrPath) -> str:
     return name if path.uri is None else f"{path.uri}:{name}"
 
 
-def _value_of_several(path: Path) -> Path:
-    """RFC 7644 3.4.2.2: `emails co "x"` compares the values of the e-mails."""
+def _value_of(path: Path) -> Path:
+    """RFC 7644 3.4.2.2: `emails co "x"` compares the values of the e-mails. Entra ID asks the same of the manager."""
     attribute = path.attribute
-    if attribute is None or path.part is not None or not (attribute.multi_valued and attribute.parts):
+    if attribute is None or path.part is not None or not attribute.parts:
         return path
-    return Path(path.extension, attribute, attribute.part("value"))
+    value = attribute.part("value")
+    return Path(path.extension, attribute, value) if value is not None or attribute.multi_valued else path
 
 
 def _searched(path: Path) -> Path:

@@ -6,6 +6,7 @@ blocked them. Deny by default. Source: DESIGN 5.
 """
 
 import hashlib
+import json
 from base64 import b32encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,12 +28,14 @@ from connector.scim.errors import ScimError, conflict, forbidden
 from connector.scim.people import (
     ENTERPRISE,
     Known,
+    are_like_somebody,
     code_key,
     correlate,
     in_the_way,
     is_blocked,
     is_heard_of,
     known,
+    mails,
     resembling,
 )
 from connector.scim.seam import Adopted, Document, Ruling
@@ -110,13 +113,17 @@ class Gate:
         writing.foreseen |= {(NEW, person_id): True for person_id in by_id}
         people = [row.person_id for row in changed if row.source == SOURCED and not row.active]
         if people and not any(in_the_way(writing.conn, people, self._today(writing))):
-            writing.foreseen |= {(FREE, person_id): True for person_id in people}
+            closed = [row for row in changed if row.person_id in set(people)]
+            if not are_like_somebody(writing.conn, closed):
+                writing.foreseen |= {(FREE, person_id): True for person_id in people}
         return True
 
     def update(self, writing: Writing, client: Client, row: Row[Any], after: Document) -> Ruling:
         """Rule on a changed User. `active` that only repeats what is so changes nothing."""
         self._refuse_other_person(writing, row, after)
         wanted = bool(after.get("active", True))
+        if row.source == SOURCED and wanted == row.active:
+            self._refuse_likening(writing, row, after)
         if wanted == row.active:
             pending = row.pending or (UPDATE if self.writes and row.active else "")
             return Ruling(row.person_id, row.source, row.active, row.wanted, pending)
@@ -129,6 +136,10 @@ class Gate:
             )
             if kept_out:
                 raise _kept_out()
+            if free:
+                self._refuse_likening(writing, row, after)
+            else:
+                self._refuse_resembling(writing, after)
             if leaving:
                 # What the provider took away and takes back before it was done is not done any more.
                 writing.conn.execute(_CALLED_OFF, {"of": row.person_id, "ended": writing.now})
@@ -213,9 +224,19 @@ class Gate:
             raise _kept_out()
         if not code_key(document):
             raise conflict(
-                "Somebody in the school's admin system has this e-mail address. Nothing was created. Send "
+                "Somebody in the school's admin system has this e-mail address or user name. Nothing was changed. Send "
                 "employeeNumber, the contact code, to say who this is."
             )
+
+    def _refuse_likening(self, writing: Writing, row: Row[Any], after: Document) -> None:
+        """As above, for what is new about a User: nobody becomes by a change what they could not be created as."""
+        before = json.loads(row.document)
+        new = mails({**after, "userName": ""}) - mails({**before, "userName": ""})
+        name = str(after.get("userName") or "")
+        if new or index_key(name) != row.user_name_key:
+            changed = "" if index_key(name) == row.user_name_key else name
+            added = [{"value": mail} for mail in sorted(new)]
+            self._refuse_resembling(writing, {**after, "userName": changed, "emails": added})
 
     def _new(self, document: Document, person_id: str) -> Ruling:
         """Rule on somebody of whom nothing else is known: the provider's word counts."""

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, nul
 
 from connector.reconcile.journal_store import Store
 from connector.scim.attributes import resolve
-from connector.scim.errors import invalid_value
+from connector.scim.errors import bad_request, invalid_value
 from connector.scim.filter import parse
 from connector.scim.filter_sql import compile_filter, ordering, sort_key
 from connector.scim.lookup import Lookup, Stored
@@ -114,6 +114,8 @@ class Listing:
             raise invalid_cursor()
         if place is not None and place.back:
             return self._page_before(conn, asked, total, query, place)
+        if place is not None and not place.is_told:
+            place = next(one for one in asked if one.table.name == place.table).told(conn, place)
         rows: list[tuple[str, Any]] = []
         begun = place is None
         for one in asked:
@@ -167,6 +169,13 @@ class _Asked:
         if self.condition is None:
             return lookup.amount(self.table)
         return int(conn.scalar(select(func.count()).select_from(self.table).where(self.condition)) or 0)
+
+    def told(self, conn: Connection, place: Place) -> Place:
+        """Give a place with what its row is sorted by. Raises ScimError where the row is gone."""
+        row = conn.execute(select(self.key).where(self.table.c.position == place.position)).first()
+        if row is None:
+            raise bad_request("expiredCursor", "The resource this cursor stood at is gone. Begin again without one.")
+        return replace(place, key=row[0], is_told=True)
 
     def after(self, place: Place) -> ColumnElement[bool]:
         """Say what comes after a place, in this order: rows without a value last, and first when descending."""

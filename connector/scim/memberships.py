@@ -108,7 +108,8 @@ class Members:
         if missing := [user_id for user_id in user_ids if user_id not in found]:
             more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
             named = ", ".join(missing[:_NAMED]) + more
-            raise invalid_value(f"No User has the id {named}. A member is a User that exists; nothing was changed.")
+            said = "A member is a User that exists, never a Group. Nothing was changed."
+            raise invalid_value(f"No User has the id {named}. {said}")
         return [found[user_id] for user_id in user_ids]
 
     def _execute(self, statement: Any, part: Collection[str]) -> Any:

@@ -18,6 +18,7 @@ from connector.scim.shapes import EXTENSIONS, Attribute, Shape, fitted, fitted_o
 _TEXTUAL_BOOLEAN = re.compile(r'\b(primary\s{1,8}eq\s{1,8})"(true|false)"', re.IGNORECASE)
 # Without it a User would be open by default.
 _ALWAYS_SAID: Final = frozenset({"active"})
+_WRAPPING: Final = frozenset({"$ref", "value"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,25 @@ def steps(operation: Operation, document: Mapping[str, Any], root: Shape, *, str
         yield from _whole(operation, target, document, root, strict=strict)
     elif not target.attribute.write_only:
         # A password is taken and dropped: nobody signs in with it here.
-        for step in _changes(operation, target, target.attribute, document, strict=strict):
+        meant = operation if strict else _unwrapped(operation, target, target.attribute)
+        for step in _changes(meant, target, target.attribute, document, strict=strict):
             _keep_said(step)
             yield step
+
+
+def _unwrapped(operation: Operation, target: Target, attribute: Attribute) -> Operation:
+    """The operation with its one value unwrapped: Entra ID without aadOptscim062020 sends it in a list of one.
+
+    `"path": "active", "value": [{"$ref": null, "value": "False"}]`. Nothing else is taken for one value.
+    """
+    several = attribute.multi and target.part is None and target.condition is None
+    wrapped = operation.value
+    if several or not isinstance(wrapped, list) or len(wrapped) != 1 or not isinstance(wrapped[0], dict):
+        return operation
+    inner = wrapped[0]
+    if (target.part or attribute).parts is not None:
+        return replace(operation, value=inner)
+    return replace(operation, value=inner["value"]) if "value" in inner and inner.keys() <= _WRAPPING else operation
 
 
 def _target(operation: Operation, root: Shape, *, strict: bool) -> Target | None:

@@ -14,7 +14,14 @@ from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from connector.model import Status
 from connector.reconcile.journal_bulk import among, execute_many
-from connector.reconcile.journal_scim_tables import scim_closings, scim_groups, scim_members, scim_people, scim_users
+from connector.reconcile.journal_scim_tables import (
+    scim_closings,
+    scim_groups,
+    scim_members,
+    scim_people,
+    scim_usernames,
+    scim_users,
+)
 from connector.reconcile.journal_sourced import SOURCED
 from connector.reconcile.journal_store import Store, upsert
 from connector.reconcile.judge import Judgement
@@ -36,6 +43,7 @@ AT_ONCE = 200
 OPERATOR = "scim:mirror"
 
 _KEPT = ("groups", CONNECTOR_SCHEMA)
+_UNNAME = delete(scim_usernames).where(among(scim_usernames.c.person_id, "ids"))
 _PERSONS = select(scim_people.c.person_id, scim_people.c.digest)
 _USERS = select(
     scim_users.c.id,
@@ -106,9 +114,12 @@ class Mirror:
         for part in _parts(changed):
             with self.store.writing() as writing:
                 upsert(writing.conn, scim_people, [{**row, "judged_at": writing.now} for row in part])
+                writing.conn.execute(_UNNAME, {"ids": [row["person_id"] for row in part]})
+                execute_many(writing.conn, insert(scim_usernames), _names_of(part))
         for part in _parts([key for key in known if key not in rows]):
             with self.store.writing() as writing:
                 writing.conn.execute(delete(scim_people).where(scim_people.c.person_id.in_(part)))
+                writing.conn.execute(_UNNAME, {"ids": part})
 
     # --- Users ------------------------------------------------------------------------------------------------------
 
@@ -222,6 +233,11 @@ class Mirror:
                     now.writing.conn.execute(_LEAVE, old)
                 execute_many(now.writing.conn, insert(scim_members), rows)
                 memberships.refresh(now, sorted(still))
+
+
+def _names_of(people: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Give the rows of their names."""
+    return [{"person_id": one["person_id"], "name_key": key} for one in people for key in json.loads(one["usernames"])]
 
 
 def _hand_over(now: Turn, sourced: _Known, one: MirroredUser) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from connector.scim.errors import ScimError, invalid_path, invalid_syntax, invalid_value, no_target, too_large
 from connector.scim.models import USER_SCHEMA
-from connector.scim.shapes import EXTENSIONS, Attribute, Shape
+from connector.scim.shapes import ENTERPRISE, EXTENSIONS, Attribute, Shape
 
 PATCH_SCHEMA: Final = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 MOST_OPERATIONS: Final = 1000
@@ -107,6 +107,10 @@ def targeted(path: str, root: Shape, *, strict: bool) -> Target | None:
     if match is None:
         raise invalid_path(f"{_short(path)} is not a path: attribute, attribute.part or attribute[filter].part.")
     attribute = shape.find(match[1])
+    if attribute is None and not strict and root.urn == USER_SCHEMA and not extension:
+        # Entra ID without aadOptscim062020 names "manager" without the URN it stands under.
+        attribute = ENTERPRISE.find(match[1])
+        extension = ENTERPRISE.urn if attribute else ""
     part = attribute.parts.find(match[3]) if attribute and match[3] and attribute.parts else None
     if attribute is None or (match[3] and part is None):
         _refuse_unless_tolerated(rest, _PATH, strict=strict)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from werkzeug.datastructures import MultiDict
+
 from connector.reconcile.journal_audit import keyed
 from connector.scim.errors import bad_request, invalid_syntax, invalid_value
 
@@ -20,9 +22,14 @@ DEFAULT_PAGE = 100
 
 _SIGNATURE = 64
 _LONGEST_CURSOR = 4096
+_LONGEST_KEY = 2000
 _ONLY_FILTER = {"filter"}
+_LISTS = frozenset({"attributes", "excludedattributes"})
+_KNOWN = frozenset({"filter", "sortby", "sortorder", "startindex", "count", "cursor"})
 _LARGEST = 2**31 - 1
 _SEARCH = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
+
+_UNTOLD: list[object] = []
 
 Key = str | int | bool | None
 
@@ -48,17 +55,21 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page ended (or, going back, began): a row's position in its table, and what it is sorted by."""
+    """Where a page ended (or, going back, began): a row's position in its table, and what it is sorted by.
+
+    `is_told` is false where that was too long for an address: the row itself still says it.
+    """
 
     table: str
     position: int
     key: Key = None
     back: bool = False
+    is_told: bool = True
 
 
 def from_parameters(sent: Mapping[str, str], most: int) -> Query:
     """Read the parameters of a GET. Raises ScimError."""
-    named = {name.lower(): value for name, value in sent.items()}
+    named = _named(sent)
     if named.keys() == _ONLY_FILTER:  # around the clock: nothing else is read then
         return Query(named["filter"], count=min(DEFAULT_PAGE, most))
     cursor = named.get("cursor")
@@ -72,6 +83,20 @@ def from_parameters(sent: Mapping[str, str], most: int) -> Query:
         attributes=_names(named.get("attributes", "")),
         excluded=_names(named.get("excludedattributes", "")),
     )
+
+
+def _named(sent: Mapping[str, str]) -> dict[str, str]:
+    """The parameters by their names in lower case. Lists of attributes add up; nothing else is passed over."""
+    named: dict[str, str] = {}
+    for name, value in sent.items(multi=True) if isinstance(sent, MultiDict) else sent.items():
+        lowered = name.lower()
+        if lowered in _LISTS and lowered in named:
+            named[lowered] += f",{value}"
+        elif lowered in _KNOWN and named.get(lowered, value) != value:
+            raise invalid_value(f"{name} is there twice. Send it once.")
+        else:
+            named[lowered] = value
+    return named
 
 
 def from_body(sent: object, most: int) -> Query:
@@ -105,7 +130,8 @@ class Cursors:
     def make(self, query: Query, place: Place, now: datetime) -> str:
         """Give the cursor of the page that begins after a place (or ends before it)."""
         ends = int((now + timedelta(minutes=self.minutes)).timestamp())
-        content = json.dumps([place.table, place.position, place.key, place.back, ends]).encode()
+        key: object = place.key if len(json.dumps(place.key)) <= _LONGEST_KEY else _UNTOLD
+        content = json.dumps([place.table, place.position, key, place.back, ends]).encode()
         return urlsafe_b64encode(content).decode().rstrip("=") + "." + self._signed(query, content)
 
     def read(self, query: Query, now: datetime) -> Place | None:
@@ -123,7 +149,7 @@ class Cursors:
         table, position, key, back, ends = json.loads(content)
         if now.timestamp() > ends:
             raise bad_request("expiredCursor", "The cursor has ended. Begin again with an empty cursor.")
-        return Place(table, position, key, back)
+        return Place(table, position, None if key == _UNTOLD else key, back, is_told=key != _UNTOLD)
 
     def _signed(self, query: Query, content: bytes) -> str:
         return keyed(self.key, "scim-cursor", query.question.encode() + b"\0" + content)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, exists, or_, select
+from sqlalchemy import Connection, Row, RowMapping, bindparam, exists, or_, select
 
 from connector.model import Status
 from connector.reconcile import journal_tables as tables
 from connector.reconcile.journal_bulk import among
-from connector.reconcile.journal_scim_tables import scim_closings, scim_people, scim_users
+from connector.reconcile.journal_scim_tables import scim_closings, scim_emails, scim_people, scim_usernames, scim_users
 from connector.reconcile.text import fold, fold_id
 from connector.scim.prepared import Prepared
 from connector.scim.search_document import index_key
@@ -47,12 +47,26 @@ _REQUESTED = exists().where(among(tables.requests.c.person_id, "people"), tables
 _KEPT_OUT = Prepared(select(or_(_BLOCKED, _REQUESTED).label("kept_out")))
 _LEAVING = exists().where(among(scim_closings.c.person_id, "people"), scim_closings.c.done_at.is_(None))
 _IN_THE_WAY = Prepared(select(or_(_BLOCKED, _REQUESTED).label("kept_out"), _LEAVING.label("leaving")))
+_BY_NAME = (
+    select(scim_people)
+    .join(scim_usernames, scim_usernames.c.person_id == scim_people.c.person_id)
+    .where(scim_usernames.c.name_key == bindparam("name_key"))
+)
+_ALIKE = Prepared(
+    select(
+        or_(
+            exists().where(among(scim_usernames.c.name_key, "names")),
+            exists().where(among(scim_emails.c.user_id, "users"), scim_people.c.email_key == scim_emails.c.value_key),
+        ).label("alike")
+    )
+)
 _HEARD_OF = Prepared(
     select(
         or_(
             exists().where(among(scim_people.c.code_key, "codes")),
             exists().where(among(scim_people.c.email_key, "mails")),
             exists().where(among(scim_users.c.user_name_key, "names")),
+            exists().where(among(scim_usernames.c.name_key, "names")),
             exists().where(among(scim_users.c.person_id, "people")),
             exists().where(among(tables.blocks.c.person_id, "people")),
             exists().where(among(tables.requests.c.person_id, "people")),
@@ -84,10 +98,16 @@ def is_heard_of(conn: Connection, new: Mapping[str, Mapping[str, Any]]) -> bool:
     They come by the name that a person has whom only the provider knows. Of nearly every new one nothing is, and one
     question tells. Where anything is, whoever asks looks closer.
     """
-    mails = sorted({mail for document in new.values() for mail in _mails(document)})
+    found = sorted({mail for document in new.values() for mail in mails(document)})
     names = [index_key(str(document.get("userName") or "")) for document in new.values()]
     codes = sorted({code_key(document) for document in new.values()} - {""})
-    return bool(_HEARD_OF.first(conn, codes=codes, mails=mails, names=names, people=list(new)).heard_of)
+    return bool(_HEARD_OF.first(conn, codes=codes, mails=found, names=names, people=list(new)).heard_of)
+
+
+def are_like_somebody(conn: Connection, users: Collection[Row[Any]]) -> bool:
+    """Say whether any of these Users has a name or an e-mail of somebody in the admin system."""
+    names, ids = [user.user_name_key for user in users], [user.id for user in users]
+    return bool(_ALIKE.first(conn, names=names, users=ids).alike)
 
 
 def correlate(conn: Connection, document: Mapping[str, Any]) -> Known | None:
@@ -97,14 +117,17 @@ def correlate(conn: Connection, document: Mapping[str, Any]) -> Known | None:
     """
     if (code := code_key(document)) and (found := conn.execute(_BY_CODE, {"code_key": code}).mappings().all()):
         return _known(found[0])
-    rows = {row["person_id"]: row for mail in sorted(_mails(document)) for row in _of_mail(conn, mail)}
+    rows = {row["person_id"]: row for mail in sorted(mails(document)) for row in _of_mail(conn, mail)}
     named = [row for row in rows.values() if row["name"] and fold(row["name"]) == full_name(document)]
     return _known(named[0]) if named else None
 
 
 def resembling(conn: Connection, document: Mapping[str, Any]) -> tuple[Known, ...]:
-    """Give everybody of the admin system with a User's e-mail, whatever their names."""
-    return tuple(_known(row) for mail in sorted(_mails(document)) for row in _of_mail(conn, mail))
+    """Give everybody of the admin system with a User's e-mail, or an account or membership of its user name."""
+    key = index_key(str(document.get("userName") or ""))
+    named = conn.execute(_BY_NAME, {"name_key": key}).mappings().all() if key else ()
+    rows = (*named, *(row for mail in sorted(mails(document)) for row in _of_mail(conn, mail)))
+    return tuple({row["person_id"]: _known(row) for row in rows}.values())
 
 
 def code_key(document: Mapping[str, Any]) -> str:
@@ -118,11 +141,11 @@ def full_name(document: Mapping[str, Any]) -> str:
     return fold(f"{name.get('givenName') or ''} {name.get('familyName') or ''}")
 
 
-def _mails(document: Mapping[str, Any]) -> set[str]:
+def mails(document: Mapping[str, Any]) -> set[str]:
     """Give a User's e-mails; a user name that is one counts, so that leaving the e-mails out hides nobody."""
     name = str(document.get("userName") or "")
-    mails = {fold(str(mail.get("value") or "")) for mail in document.get("emails") or ()}
-    return (mails | {fold(name)} if "@" in name else mails) - {""}
+    found = {fold(str(mail.get("value") or "")) for mail in document.get("emails") or ()}
+    return (found | {fold(name)} if "@" in name else found) - {""}
 
 
 def _of_mail(conn: Connection, mail: str) -> Iterable[RowMapping]:

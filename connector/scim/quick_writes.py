@@ -66,6 +66,7 @@ class Writes:
         client = endpoint.admit(
             said("HTTP_AUTHORIZATION", ""), said("REMOTE_ADDR") or "", said("HTTP_X_FORWARDED_FOR", "")
         )
+        base = base_of(endpoint.room.settings, environ["wsgi.url_scheme"], environ["HTTP_HOST"])
         bulk.refuse_beyond(client, USERS, "write")
         path = environ["PATH_INFO"]
         if_match = IfMatch.read(said("HTTP_IF_MATCH")) if path != _ALL else IfMatch()
@@ -75,7 +76,7 @@ class Writes:
             environ["wsgi.input"] = BytesIO(body)
             return None
         sent = object_in(body, most_bytes=endpoint.room.settings.max_body_bytes)
-        return self._said(environ, self._saved(client, path, sent, if_match))
+        return self._said(base, self._saved(client, path, sent, if_match))
 
     def _saved(self, client: Client, path: str, sent: dict[str, Any], if_match: IfMatch) -> Saved:
         users, room = self.endpoint.users, self.endpoint.room
@@ -84,9 +85,8 @@ class Writes:
         user_id = path[len(_ALL) + 1 :]
         return room.write(client, f"PATCH /{USERS}/{user_id}", users.patch(client, user_id, sent, if_match))
 
-    def _said(self, environ: dict[str, Any], saved: Saved) -> Answer:
-        room = self.endpoint.room
-        view = View(room.lookup, base_of(room.settings, environ["wsgi.url_scheme"], environ["HTTP_HOST"]))
+    def _said(self, base: str, saved: Saved) -> Answer:
+        view = View(self.endpoint.room.lookup, base)
         body = view.one(USERS, Stored(saved.id, saved.version, saved.document)).encode()
         headers = [
             ("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body))), ("ETag", etag(saved.version)),

@@ -22,7 +22,7 @@ from connector.scim.models import (
     User,
 )
 from connector.scim.searched import instant
-from connector.scim.shapes import CONNECTOR, EXTENSIONS, GROUP, USER, Shape, fitted_parts, read_only_part
+from connector.scim.shapes import CONNECTOR, ENTERPRISE, EXTENSIONS, GROUP, USER, Shape, fitted_parts, read_only_part
 
 __all__ = [
     "CONNECTOR_SCHEMA",
@@ -167,23 +167,45 @@ def rendered(document: Mapping[str, Any], resource_id: str, version: int, create
 
 def _user(sent: object, *, active: bool, strict: bool) -> Document:
     body = _message(sent, USER_SCHEMA, strict=strict)
-    own: Document = {}
-    extensions: Document = {}
-    for key, value in body.items():
-        if (urn := _EXTENSIONS.get(key.lower())) is None:
-            own[key] = value
-        elif value is not None:
-            extensions[urn] = value
+    own, extensions = _sorted_out(body, strict=strict)
     document = fitted_parts(USER, own, "", strict=strict)
     document.pop("password", None)
     require_text(document, "userName")
     document.setdefault("active", active)
     for urn, value in extensions.items():
-        if not isinstance(value, dict):
-            raise invalid_value(f"{urn} must be an object.")
         if fit := fitted_parts(EXTENSIONS[urn], value, "", strict=strict):
             document[urn] = fit
     return with_schemas(document, USER)
+
+
+def _sorted_out(body: Mapping[str, Any], *, strict: bool) -> tuple[Document, dict[str, Document]]:
+    """What a body says of the User itself, and of each extension."""
+    own: Document = {}
+    extensions: dict[str, Document] = {}
+    for key, value in body.items():
+        urn, name = _place(key, strict=strict)
+        if not name and value is not None and not isinstance(value, dict):
+            raise invalid_value(f"{urn} must be an object.")
+        place = extensions.setdefault(urn, {}) if urn else own
+        for inner, one in ({name: value} if name else value or {}).items():
+            if inner in place:
+                raise invalid_syntax(f"{inner} is there twice, in two places. Send it once.")
+            place[inner] = one
+    return own, extensions
+
+
+def _place(key: str, *, strict: bool) -> tuple[str, str]:
+    """The extension a key is about, empty for the User itself, and the attribute; without one it is all of it."""
+    lowered = key.lower()
+    if lowered in _EXTENSIONS:
+        return _EXTENSIONS[lowered], ""
+    if strict or USER.find(key) is not None:
+        return "", key
+    # RFC 7644 3.10 writes names like this in paths and filters. Passed over here, an `active` would be, too.
+    for urn in (USER_SCHEMA, *EXTENSIONS):
+        if lowered.startswith(f"{urn.lower()}:"):
+            return "" if urn == USER_SCHEMA else urn, key[len(urn) + 1 :]
+    return ENTERPRISE_SCHEMA if ENTERPRISE.find(key) else "", key
 
 
 def _message(sent: object, schema: str, *, strict: bool) -> Document:

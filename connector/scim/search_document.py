@@ -51,7 +51,7 @@ def user_columns(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "user_name_key": index_key(str(document.get("userName") or "")),
         "external_id": _exact_or_none(document.get("externalId")),
-        "code_key": fold_id(comparison_key(str(number or ""), case_exact=False)),
+        "code_key": _code_key(str(number or "")),
         "search": search_of("User", document),
     }
 
@@ -77,8 +77,17 @@ def refuse_long_keys(document: Mapping[str, Any], before: Mapping[str, Any] | No
     What stood there before is left: it keeps nobody from closing.
     """
     for name, text in _looked_up(document) - _looked_up(before or {}):
-        if len(index_key(text)) > _LONGEST_KEY:
-            raise invalid_value(f"{name} is too long to be looked up by: at most {_LONGEST_KEY} characters are taken.")
+        if not is_indexable(name, text):
+            shown = _SHOWN.get(name, name)
+            raise invalid_value(f"{shown} is too long to be looked up by: at most {_LONGEST_KEY} characters are taken.")
+
+
+def is_indexable(name: str, text: str) -> bool:
+    """Say whether an index takes a value of userName, displayName, externalId, employeeNumber, emails or person_id.
+
+    What is measured is what is stored: a key may be longer than the text it is made of.
+    """
+    return len(_KEY_OF.get(name, index_key)(text)) <= _LONGEST_KEY
 
 
 def _looked_up(document: Mapping[str, Any]) -> set[tuple[str, str]]:
@@ -86,7 +95,7 @@ def _looked_up(document: Mapping[str, Any]) -> set[tuple[str, str]]:
     number = (document.get(ENTERPRISE_SCHEMA) or {}).get("employeeNumber")
     mails = (mail.get("value") for mail in document.get("emails") or () if isinstance(mail, Mapping))
     found = [(name, document.get(name)), ("externalId", document.get("externalId")), ("employeeNumber", number)]
-    found += (("An e-mail address", mail) for mail in mails)
+    found += (("emails", mail) for mail in mails)
     return {(what, text) for what, text in found if isinstance(text, str)}
 
 
@@ -192,5 +201,21 @@ _KEYS: Final[Mapping[str, Callable[[Attribute, Any], str | bool | None]]] = {
 }
 
 
+def _exact(text: str) -> str:
+    return comparison_key(text, case_exact=True)
+
+
 def _exact_or_none(value: Any) -> str | None:
-    return comparison_key(value, case_exact=True) if isinstance(value, str) else None
+    return _exact(value) if isinstance(value, str) else None
+
+
+def _code_key(number: str) -> str:
+    return fold_id(comparison_key(number, case_exact=False))
+
+
+_KEY_OF: Final[Mapping[str, Callable[[str], str]]] = {
+    "externalId": _exact,
+    "person_id": _exact,
+    "employeeNumber": _code_key,
+}
+_SHOWN: Final[Mapping[str, str]] = {"emails": "An e-mail address"}

@@ -25,9 +25,13 @@ _BOOLEANS: Final = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute: `parts` are its sub-attributes, `spellings` its canonical values by their casefolded form."""
+    """One attribute: `parts` are its sub-attributes, `spellings` its canonical values by their casefolded form.
+
+    `label` is its name with that of the attribute it is part of, for people to read.
+    """
 
     name: str
+    label: str
     kind: str
     multi: bool
     read_only: bool
@@ -178,7 +182,7 @@ _SIMPLE: Final[Mapping[str, Callable[[Attribute, Any, bool], Any]]] = {
 
 def _misfit(attribute: Attribute, wanted: str) -> ScimError:
     # The value itself is not repeated: it may be a password in the wrong place.
-    return invalid_value(f"{attribute.name} must be {wanted}.")
+    return invalid_value(f"{attribute.label} must be {wanted}.")
 
 
 def _short(name: str) -> str:
@@ -188,18 +192,20 @@ def _short(name: str) -> str:
 # --- the tables -----------------------------------------------------------------------------------------------------
 
 
-def _shape(model: Any, urn: str = "", skip: frozenset[str] = frozenset()) -> Shape:
+def _shape(model: Any, urn: str = "", skip: frozenset[str] = frozenset(), within: str = "") -> Shape:
     names = [name for name in model.model_fields if name not in skip]
-    attributes = tuple(_attribute(model, name) for name in names)
+    attributes = tuple(_attribute(model, name, within) for name in names)
     return Shape(urn, attributes, {spelling: a for a in attributes for spelling in (a.name, a.name.lower())})
 
 
-def _attribute(model: Any, field: str) -> Attribute:
+def _attribute(model: Any, field: str, within: str) -> Attribute:
     root = model.get_field_root_type(field)
+    name = model._scim_name(field)  # noqa: SLF001  # the library offers no other way to a field's wire name
     complex_parts = getattr(root, "__is_complex_attribute__", False)
     writing = model.get_field_annotation(field, Mutability)
     return Attribute(
-        name=model._scim_name(field),  # noqa: SLF001  # the library offers no other way to a field's wire name
+        name=name,
+        label=f"{within}{name}",
         kind="complex" if complex_parts else _kind(root),
         multi=model.get_field_multiplicity(field),
         read_only=writing == Mutability.read_only,
@@ -208,7 +214,7 @@ def _attribute(model: Any, field: str) -> Attribute:
         spellings={one.value.lower(): one.value for one in root}
         if isinstance(root, type) and issubclass(root, Enum)
         else {},
-        parts=_shape(root) if complex_parts else None,
+        parts=_shape(root, within=f"{name}.") if complex_parts else None,
     )
 
 

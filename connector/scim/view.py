@@ -17,10 +17,14 @@ SHAPES = {USERS: USER, GROUPS: GROUP}
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How resources look from outside. `base` is the URL of the endpoint, without a slash at its end."""
+    """How resources look from outside. `base` is the URL of the endpoint, without a slash at its end.
+
+    `names` is whether the names of a Group's members may be told: they are Users' own.
+    """
 
     lookup: Lookup
     base: str
+    names: bool = True
 
     def location(self, endpoint: str, resource_id: str) -> str:
         """Give a resource's URL."""
@@ -30,7 +34,7 @@ class View:
         """Give a resource as JSON text."""
         text = stored.document.replace(LOCATION, self.location(endpoint, stored.id))
         if endpoint == GROUPS and wanted.wants("members"):
-            text = self._with_members(text, stored.id, named=wanted.asks_for("members", "display"))
+            text = self._with_members(text, stored.id, named=self.names and wanted.asks_for("members", "display"))
         if wanted.is_everything:
             return text
         return json.dumps(projected(json.loads(text), wanted), ensure_ascii=False, separators=(",", ":"))

@@ -1,7 +1,7 @@
 # Installs the connector's daemon on Windows Server as a task that starts with the machine, runs as a group managed
 # service account, and is started again when it ends. Run it once, elevated, in the folder of a release:
 #
-#   .\install.ps1 -Account "SCHOOL\connector$" -Wheel .\connector-0.1.0-py3-none-any.whl -Lock .\runtime.txt
+#   .\deploy\windows\install.ps1 -Account "SCHOOL\connector$" -Wheel .\connector-0.1.0-py3-none-any.whl -Lock .\runtime.txt
 #
 # The account must exist and be installed on this machine first (New-ADServiceAccount, Install-ADServiceAccount).
 # Nobody knows its password, this script included. It can be run again: then it upgrades. docs/installing.md says more.

@@ -186,3 +186,55 @@ def test_the_library_s_field_limit_is_left_as_it_was(folder: Folder) -> None:
     folder.system().read_all()
 
     assert csv.field_size_limit() == before
+
+
+def test_columns_under_other_names_are_read_where_the_config_maps_them(folder: Folder) -> None:
+    folder.put((PEOPLE + ANNA).replace("person_id,code", "Identifiant,Code contact"))
+
+    (anna,) = folder.system(columns={"people": {"person_id": "Identifiant", "code": "code contact"}}).read_all().people
+
+    assert (anna.person_id, anna.code) == ("1", "C1")
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"people": {"persn_id": "Id"}}, "maps the column 'persn_id' of people, which nobody reads. The nearest is"),
+        ({"peple": {"person_id": "Id"}}, "'peple', which does not exist. The nearest is 'people'"),
+    ],
+)
+def test_a_mapping_of_what_nobody_reads_is_refused(
+    folder: Folder, columns: dict[str, dict[str, str]], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        folder.system(columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"PK\x03\x04....", "a ZIP archive or a workbook"), (b"\x1f\x8b\x08..", "a gzip archive")],
+)
+def test_an_archive_or_a_workbook_is_called_by_its_name(folder: Folder, content: bytes, what: str) -> None:
+    folder.put(content)
+
+    refusal = folder.refusal()
+
+    assert f"people.csv is {what}" in refusal
+    assert "Unpack it, or export it as CSV" in refusal
+
+
+@pytest.mark.parametrize("twin", ["mother", " Mother", "Mother\u200f"])
+def test_contact_types_that_read_alike_and_say_otherwise_are_refused(folder: Folder, twin: str) -> None:
+    folder.put(PEOPLE + ANNA)
+    folder.put(f"contact_type,portal_access\nMother,yes\n{twin},no\n", "contact_types.csv")
+
+    refusal = folder.refusal()
+
+    assert "contact_types.csv cannot be believed" in refusal
+
+
+def test_contact_types_that_read_alike_and_say_the_same_are_read(folder: Folder) -> None:
+    folder.put(PEOPLE + ANNA)
+    folder.put("contact_type,portal_access\nMother,yes\nMOTHER,yes\n", "contact_types.csv")
+
+    assert len(folder.system().read_all().contact_types) == 2

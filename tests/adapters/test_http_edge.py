@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -114,6 +115,9 @@ def test_an_address_that_is_unsafe_or_none_is_refused(url: str, sentence: str) -
         ("https://evil.example/https://sso.school.example", False),
         ("https://sso.school.example@evil.example/", False),
         ("https://sso.school.example:x/", False),
+        ("https://evil.example\\@sso.school.example/", False),
+        ("https://somebody:else@sso.school.example/", False),
+        ("https://sso.school.example/a\nb", False),
     ],
 )
 def test_an_address_a_server_hands_out_is_of_the_same_origin_or_not_followed(other: str, *, same: bool) -> None:
@@ -125,6 +129,32 @@ def test_a_page_on_another_server_is_never_asked_for(server: Server) -> None:
         server.edge().send("GET", "https://evil.example/next", headers={"Authorization": "Bearer t0ken"})
 
     assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:{evil}\\@127.0.0.1:{port}/next", "http://evil[@127.0.0.1:{port}/"]
+)
+def test_an_address_that_two_readers_take_for_two_servers_gets_no_token(server: Server, address: str) -> None:
+    elsewhere, listening = started()
+    ports = {"port": urlsplit(server.url).port, "evil": urlsplit(elsewhere.url).port}
+
+    with pytest.raises(SourceError, match="another server"):
+        server.edge().send("GET", address.format(**ports), headers={"Authorization": "Bearer t0ken"})
+
+    assert (server.asked, elsewhere.asked) == ([], [])
+    listening.shutdown()
+    listening.server_close()
+
+
+def test_what_http_cannot_send_is_a_slip_in_the_config_and_not_repeated(server: Server) -> None:
+    edge = HttpEdge("Store web", Origin.parse("[x]", "url", "https://sso..example"))
+
+    with pytest.raises(ConfigError, match="cannot be asked"):
+        edge.send("GET", "/")
+    with pytest.raises(ConfigError, match="odd characters") as refused:
+        server.edge().send("GET", "/", headers={"Authorization": "Bearer s3cr3t\u2014"})
+    assert "s3cr3t" not in str(refused.value)
+    assert refused.value.__suppress_context__
 
 
 def test_a_page_on_the_same_server_is_asked_for(server: Server) -> None:

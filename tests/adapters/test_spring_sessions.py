@@ -236,6 +236,7 @@ def crowded(client: redis.Redis) -> redis.Redis:
     return client
 
 
+@pytest.mark.alone
 def test_one_indexed_user_among_a_hundred_thousand_is_done_within_50_milliseconds(
     crowded: redis.Redis, settings: SpringRedisSettings, site: Site
 ) -> None:

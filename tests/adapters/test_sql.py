@@ -1,6 +1,5 @@
 """SQL admin systems: a database's own types, its errors, and a transaction that cannot write."""
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -15,6 +14,7 @@ from connector.errors import ConfigError, SourceError, TargetUnreachable
 from connector.interfaces import Secret, Site
 from connector.model import ContactType, Enrolment, Person, PersonStatus, Relationship
 from tests.servers.postgres import PostgresServer
+from tests.waiting import wait_for
 
 PEOPLE = "SELECT 1 AS person_id, 'C1' AS code, 'A' AS given_name, 'B' AS family_name, '' AS email, NULL AS mobile, 'active' AS status, '' AS previous_codes"  # noqa: E501 - one row is one line
 
@@ -151,20 +151,12 @@ def test_all_dimensions_are_of_one_moment(postgres: PostgresServer, site: Site) 
 
     with postgres.connect(url.rpartition("/")[2]) as other, ThreadPoolExecutor(1) as beside:
         reading = beside.submit(system.read_all)
-        _until(lambda: other.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchone())
+        wait_for(lambda: other.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchone())
         other.execute("UPDATE types SET portal_access = false")
         types = reading.result().contact_types
     system.disconnect()
 
     assert types == (ContactType("Mother", portal_access=True),)
-
-
-def _until(condition: Callable[[], object]) -> None:
-    for _ in range(100):
-        if condition():
-            return
-        time.sleep(0.02)
-    pytest.fail("waited two seconds in vain")
 
 
 def test_a_query_that_fails_is_named_with_the_database_s_own_words(lite: Callable[..., SqlAdminSystem]) -> None:

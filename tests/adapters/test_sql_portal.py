@@ -1,7 +1,6 @@
 """SQL portals: a database's own types and rules, somebody else writing at the same time, and connections that break."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from connector.interfaces import Site
 from connector.model import CloseMember, LegState, Level, Member, MemberStatus, OpenMember
 from tests.servers.answer_lost import AnswerLost
 from tests.servers.postgres import PostgresServer
+from tests.waiting import wait_for
 
 GUARDIANS = """
 CREATE TYPE access AS ENUM ('ON', 'OFF');
@@ -145,7 +145,7 @@ def test_a_change_somebody_commits_while_we_wait_is_a_conflict_and_is_not_overwr
         guardians.run("BEGIN")
         guardians.run("UPDATE guardian SET username = 'new' WHERE person = 1")
         running = beside.submit(portal.close, planned)
-        _until(lambda: guardians.run("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+        wait_for(lambda: guardians.run("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
         guardians.run("COMMIT")
         outcomes = running.result()
 
@@ -163,19 +163,11 @@ def test_a_change_somebody_rolls_back_while_we_wait_is_none(guardians: Guardians
         guardians.run("BEGIN")
         guardians.run("UPDATE guardian SET username = 'new'")
         running = beside.submit(portal.close, planned)
-        _until(lambda: guardians.run("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+        wait_for(lambda: guardians.run("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
         guardians.run("ROLLBACK")
         (outcome,) = running.result()
 
     assert outcome.state is LegState.CLOSED
-
-
-def _until(condition: Callable[[], object]) -> None:
-    for _ in range(100):
-        if condition():
-            return
-        time.sleep(0.02)
-    pytest.fail("waited two seconds in vain")
 
 
 def test_a_connection_that_breaks_before_the_statement_took_effect_is_unreachable(guardians: Guardians) -> None:
@@ -187,7 +179,7 @@ def test_a_connection_that_breaks_before_the_statement_took_effect_is_unreachabl
         guardians.run("BEGIN")
         guardians.run("SELECT 1 FROM guardian FOR UPDATE")
         running = beside.submit(portal.close, planned)
-        _until(lambda: guardians.run("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+        wait_for(lambda: guardians.run("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
         guardians.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
         (outcome,) = running.result()
         guardians.run("ROLLBACK")

@@ -260,6 +260,21 @@ def test_a_mail_server_that_is_away_is_tried_again_by_the_next_run(server: MailS
     assert len(server.messages()) - before == 1
 
 
+def test_what_somebody_laid_in_a_tickets_place_is_not_mailed(server: MailServer, mail: Mail, site: Site) -> None:
+    before, secret = len(server.messages()), site.folder / "audit.key"
+    secret.write_text("4f3c-secret", encoding="ascii")
+    TicketSessionStore("vendor", replace(SETTINGS, mail=replace(mail, port=free_port())), site).close([ADA])
+    there = ticket(site)
+    there.unlink()
+    there.symlink_to(secret)
+
+    outcome = TicketSessionStore("vendor", replace(SETTINGS, mail=mail), site).close([ADA])[0]
+
+    assert outcome.state is LegState.REFUSED
+    assert "cannot be read" in outcome.detail
+    assert len(server.messages()) == before
+
+
 def test_a_login_the_server_refuses_is_refused_and_no_password_is_shown(
     server: MailServer, mail: Mail, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

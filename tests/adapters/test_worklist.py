@@ -434,3 +434,12 @@ def test_an_export_must_say_who_a_member_is(hosted: Hosted) -> None:
         hosted.made(columns={"username": "Username"})
 
     assert "columns.code" in caught.value.remedy
+
+
+def test_an_export_that_says_nothing_of_passwords_leaves_a_username_a_door(hosted: Hosted) -> None:
+    hosted.export(ANNA, ("2", "", "Disabled", "YO2", "Ben Yo"))
+
+    anna, ben = hosted.portal.read_all().members
+
+    assert anna.has_password
+    assert not ben.has_password

@@ -228,7 +228,7 @@ def test_a_blocked_person_is_not_restored_before_the_block_is_lifted(closed: Sch
     restored = closed.typed("restore", "XU1003", "--apply")
 
     assert refused.code == 1
-    assert "is blocked; connector unblock XU1003 first" in refused.out
+    assert "is blocked; first: connector unblock XU1003 --second NAME" in refused.out
     assert dry.code == 2
     assert "enable the account u1003 in ad" in dry.out
     assert "Tell them: log out and in; else it shows within the hour." in dry.out

@@ -2,12 +2,12 @@
 
 import io
 import sys
-import time
 
 import pytest
 
 from connector.cli import progress
 from connector.cli.progress import ProgressLine
+from tests.waiting import wait_for
 
 
 class Terminal(io.StringIO):
@@ -24,7 +24,7 @@ def test_a_stage_is_shown_at_a_terminal_once_it_takes_its_time(monkeypatch: pyte
     shown = ProgressLine()
 
     shown("directory ad [bold]\x1b[31m")
-    time.sleep(0.3)
+    wait_for(lambda: "directory ad [bold][31m" in terminal.getvalue())
     shown.end()
 
     assert "directory ad [bold][31m" in terminal.getvalue()

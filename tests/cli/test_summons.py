@@ -1,12 +1,18 @@
 """The authority is told at once, by e-mail over a real mail server; what cannot be sent is said and stops nothing."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email import policy
+from email.message import EmailMessage
 from email.parser import BytesParser
 
 import pytest
 
+from connector.reconcile.authority import StoredTermination
+from connector.summons import message_name
 from tests.cli.builders import School
 from tests.servers import smtp, stop
 from tests.servers.smtp import MailServer
@@ -38,10 +44,14 @@ def with_mail(school: School, server: MailServer) -> School:
     return school
 
 
+def messages(server: MailServer) -> list[EmailMessage]:
+    read = [BytesParser(policy=policy.default).parsebytes(m.as_bytes()) for m in server.messages()]
+    return [message for message in read if isinstance(message, EmailMessage)]
+
+
 def arrived(server: MailServer) -> list[tuple[str, str, str]]:
     """Give subject, recipients and text of every message."""
-    read = [BytesParser(policy=policy.default).parsebytes(m.as_bytes()) for m in server.messages()]
-    return [(str(m["Subject"]), str(m["To"]), m.get_content()) for m in read]
+    return [(str(m["Subject"]), str(m["To"]), m.get_content()) for m in messages(server)]
 
 
 def terminated(school: School) -> str:
@@ -73,6 +83,9 @@ def test_what_is_overdue_is_told_once_and_one_level_up_too(school: School, serve
     overdue = [(subject, to) for subject, to, _ in arrived(server) if "OVERDUE" in subject]
     assert len(overdue) == 1
     assert overdue[0][1] == "secretary@school.example, head@school.example"
+    first, second = sorted(messages(server), key=lambda m: "OVERDUE" in m["Subject"])
+    assert second["In-Reply-To"] == second["References"] == first["Message-ID"]
+    assert {m["Auto-Submitted"] for m in (first, second)} == {"auto-generated"}
 
 
 def test_a_mail_server_that_is_away_keeps_nothing_from_being_closed(school: School, server: MailServer) -> None:
@@ -98,3 +111,15 @@ def test_an_urgent_account_that_is_protected_and_stays_open_is_told_once(school:
     assert len(told) == 1
     assert "TAN1009" in told[0][1]
     assert "threat" not in told[0][1]
+
+
+def test_two_schools_of_one_domain_never_give_two_messages_one_id() -> None:
+    """Mail servers throw away what has an id they have seen: the second school's order would be lost."""
+    at = datetime(2026, 11, 21, 9, tzinfo=UTC)
+    order = StoredTermination(1, "alice", "a reason", "", at, at, ())
+    later = replace(order, commanded_at=at + timedelta(days=1))
+
+    ids = {message_name(name, "order 1", one) for name in ("Harbour", "Hill") for one in (order, later)}
+
+    assert len(ids) == 4
+    assert all(re.fullmatch(r"[a-z0-9-]+", text) for text in ids)

@@ -447,3 +447,12 @@ def test_who_was_terminated_is_opened_again_only_by_two(school: School) -> None:
     assert (blocked.code, lifted.code, alone.code, both.code) == (1, 0, 1, 0)
     assert "closed by an urgent termination: reopening takes a second operator" in alone.out
     assert school.identity("XU1003")["status"] == "active"
+
+
+def test_where_nobody_could_countersign_it_says_so_before_and_after_and_closes_all_the_same(school: School) -> None:
+    dry, done = school.typed("terminate", "XU1003", *REASON), terminated(school, "XU1003")
+
+    for answer in (dry, done):
+        assert "so nobody can countersign it yet. It closes all the same." in answer.out
+        assert "connector operator add NAME --role SEC" in answer.out
+    assert done.code == 0

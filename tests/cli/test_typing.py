@@ -132,6 +132,18 @@ def test_a_mistyped_command_ends_with_1_because_2_means_changes(built: School, w
     assert answer.out == ""
 
 
+@pytest.mark.parametrize(
+    "words", [("explain", "Jos\udce9"), ("block", "XU1003", "--reason", "a\udcff")], ids=["a name", "a reason"]
+)
+def test_what_a_terminal_sent_that_is_no_unicode_is_never_taken_for_something_else(
+    built: School, words: tuple[str, ...]
+) -> None:
+    answer = built.typed(*words)
+
+    assert answer.code == 1
+    assert "no UTF-8: type it anew" in answer.err
+
+
 def test_a_refusal_is_a_plain_sentence_with_what_to_do_next(built: School) -> None:
     answer = built.typed("show", "ffff")
 
@@ -181,8 +193,27 @@ def test_ctrl_c_says_that_nothing_is_lost(built: School, monkeypatch: pytest.Mon
     answer = built.typed("status")
 
     assert answer.code == 1
-    assert "connector resume" in answer.err
+    assert "connector resume --apply" in answer.err
 
 
 def test_the_version_is_the_installed_one() -> None:
     assert re.fullmatch(r"connector, version \d+.*\n", typed("--version").out)
+
+
+def test_a_plan_that_was_only_tried_cannot_be_approved_and_says_what_can(school: School) -> None:
+    tried, checked = school.typed("run", "--dry-run"), school.typed("plan", "--check")
+
+    for answer in (tried, checked):
+        assert answer.code == 3
+        assert "This plan was not kept. Keep it first, so that it can be approved: connector plan" in answer.out
+    assert "not kept" not in school.typed("plan").out
+
+
+def test_where_nothing_was_run_the_report_says_how_to_run_once(school: School) -> None:
+    school.typed("run", "--dry-run")
+
+    refused = school.typed("report")
+
+    assert refused.code == 1
+    assert "At a terminal a run only tries, without --apply." in refused.err
+    assert "connector run --apply" in refused.err

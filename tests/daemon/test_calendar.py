@@ -45,6 +45,17 @@ def test_a_skipped_time_means_the_next_valid_minute(zone: str, at: str, day: dat
     assert night.date() == day
 
 
+@pytest.mark.parametrize("at", ["00:00", "02:30", "23:45"])
+def test_a_day_that_a_zone_skipped_has_no_night_of_its_own(at: str) -> None:
+    apia, now = schedule(at, "Pacific/Apia"), datetime(2011, 12, 28, 12, 0, tzinfo=UTC)
+    done: list[date] = []
+    while now < datetime(2012, 1, 2, 12, 0, tzinfo=UTC):
+        done += [day for day in [apia.due(now, done)] if day]
+        now = apia.next_night(now)
+
+    assert [day for day in done if day.day > 28] == [date(2011, 12, 29), date(2011, 12, 31)]
+
+
 @pytest.mark.parametrize(
     ("zone", "at", "day", "offset"),
     [

@@ -1,10 +1,13 @@
 """What listens beside the daemon, asked over real HTTP: does it live, is it ready, and the signed webhook."""
 
+import errno
+import json
 import os
 import socket
+import sqlite3
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import date
 from io import StringIO
 from pathlib import Path
@@ -15,6 +18,7 @@ import requests
 
 from connector.daemon import listening as daemon_listening
 from connector.daemon import webhook
+from connector.daemon.diary import TAKEN
 from connector.daemon.duties import NIGHT
 from connector.daemon.health import RESTS_SECONDS, living
 from connector.daemon.listening import MOST_BYTES, Listening, Rate, Server, listening
@@ -23,6 +27,7 @@ from connector.daemon.succession import STUCK_SECONDS
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_engine import open_engine
 from connector.reconcile.journal_store import Store
+from tests.daemon.test_ground import moved
 from tests.daemon.watching import SECRET, Watched, journal_gone
 from tests.daemon.world import NOON
 from tests.reconcile import new_journal
@@ -159,6 +164,25 @@ def test_a_journal_that_cannot_be_read_is_said(one: Watched) -> None:
     assert lives.status_code == 200
 
 
+def test_a_journal_that_was_exchanged_is_the_one_that_is_read(one: Watched, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as now, closing(sqlite3.connect(tmp_path / "new.db")) as new:
+        now.backup(new)
+        new.execute("UPDATE duties SET value = '2026-11-01' WHERE name = ?", (NIGHT,))
+        new.commit()
+    with one.listening() as address:
+        before = requests.get(f"{address}/readyz", timeout=5)
+        moved(tmp_path)
+        gone = requests.get(f"{address}/readyz", timeout=5)
+        scrape = requests.get(f"{address}/metrics", timeout=5)
+        moved(tmp_path, "new.db", "journal.db")
+        after = requests.get(f"{address}/readyz", timeout=5)
+
+    assert (before.status_code, before.json()["night"]) == (200, "came when it should")
+    assert (gone.status_code, gone.json()["journal"]) == (503, "The journal's file is gone.")
+    assert "connector_journal_up 0.0" in scrape.text
+    assert after.json()["night"] == "none came to its end for 2026-11-18"
+
+
 def test_a_journal_that_cannot_be_written_is_said(one: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
 
@@ -226,6 +250,44 @@ def test_the_same_message_again_is_refused_for_as_long_as_it_would_be_fresh(tmp_
         answers.append(requests.post(f"{address}/run", b"{}", headers=headers, timeout=5).status_code)
 
     assert answers == [202, 409, 401]
+
+
+def test_the_same_message_again_is_refused_by_a_daemon_that_was_started_since(tmp_path: Path) -> None:
+    one = hooked(tmp_path)
+    headers = signed(one)
+    with one.listening() as address:
+        before = requests.post(f"{address}/run", b"{}", headers=headers, timeout=5)
+    one.one.close()
+    one.one = one.daemon()
+    one.one.step()
+
+    with one.listening() as address:
+        after = requests.post(f"{address}/run", b"{}", headers=headers, timeout=5)
+
+    assert (before.status_code, after.status_code) == (202, 409)
+
+
+def test_what_nobody_would_believe_any_more_is_not_remembered(tmp_path: Path) -> None:
+    one = hooked(tmp_path)
+    with one.listening() as address:
+        requests.post(f"{address}/run", b"{}", headers=signed(one), timeout=5)
+        one.clock.on(seconds=301)
+        one.one.step()
+        later = webhook.signed(SECRET, "msg_2", one.clock(), b"{}")
+        requests.post(f"{address}/run", b"{}", headers=later, timeout=5)
+
+    assert set(json.loads(one.journal.duties.find(TAKEN)[TAKEN].value)) == {"msg_2"}
+
+
+def test_a_message_that_finds_the_journal_gone_is_not_taken_and_may_come_again(tmp_path: Path) -> None:
+    one = hooked(tmp_path)
+    with one.listening() as address:
+        moved(tmp_path)
+        gone = requests.post(f"{address}/run", b"{}", headers=signed(one), timeout=5)
+        moved(tmp_path, "gone.db", "journal.db")
+        back = requests.post(f"{address}/run", b"{}", headers=signed(one), timeout=5)
+
+    assert (gone.status_code, back.status_code) == (503, 202)
 
 
 @pytest.mark.parametrize(
@@ -386,6 +448,35 @@ def test_whoever_sends_bit_by_bit_keeps_nobody_else_out(one: Watched, monkeypatc
         answer = requests.get(f"{address}/healthz", timeout=20)
 
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(("files", "connections"), [(-1, 100), (1024, 100), (64, 16), (10, 4)])
+def test_where_few_files_may_be_open_connections_take_the_smaller_part(
+    monkeypatch: pytest.MonkeyPatch, files: int, connections: int
+) -> None:
+    resource = pytest.importorskip("resource", reason="there is none on Windows")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+
+    server = Server(cast("Listening", object()), f"127.0.0.1:{free_port()}")._server
+    server.close()
+
+    assert server.adj.connection_limit == connections
+
+
+def test_where_no_connection_can_be_had_it_waits_and_says_so_once(logged: StringIO) -> None:
+    over = threading.Event()
+    over.set()
+    refusals = iter([OSError(errno.EMFILE, "Too many open files")] * 3)
+
+    def accept() -> Any:
+        for refusal in refusals:
+            raise refusal
+        return "a connection"
+
+    patient = daemon_listening._unhurried(accept, over)
+
+    assert [patient() for _ in range(4)] == [None, None, None, "a connection"]
+    assert logged.getvalue().count("no-more-connections") == 1
 
 
 def test_a_config_that_was_changed_since_the_start_is_said_and_is_no_trouble(one: Watched, tmp_path: Path) -> None:

@@ -77,7 +77,9 @@ def listened(one: Mailed) -> Iterator[str]:
 
 def read_back(one: Mailed) -> list[EmailMessage]:
     """Give the mails as their readers' programs read them."""
-    written = [_written(letter, MAIL.sender, MAIL.to).as_bytes() for letter in one.letters()]
+    written = [
+        _written(letter, MAIL.sender, MAIL.to, "Sat, 21 Nov 2026 02:30:00 +0100").as_bytes() for letter in one.letters()
+    ]
     return [message_from_bytes(each, policy=policy.default) for each in written]
 
 

@@ -11,6 +11,7 @@ from connector.config_daemon import Webhook
 from connector.daemon.loop import Daemon
 from connector.interfaces import Secret
 from connector.model import LegState
+from connector.policy import Policy
 from tests.daemon.mailed import Mailed, told
 
 PING = Secret(env="PING_URL")
@@ -252,3 +253,111 @@ def test_a_stopped_night_gives_one_only_where_somebody_is_told_of_it(
     one.leave("ok0", "ok1", "ok2").nights_pass()
 
     assert one.pings() == pings
+
+
+# --- the numbers ------------------------------------------------------------------------------------------------------
+
+
+def test_who_was_closed_is_told_by_one_night_and_not_by_the_next_again(tmp_path: Path) -> None:
+    one = told(tmp_path).leave("ok0").nights_pass(2)
+
+    assert one.subjects("report") == [
+        "0 need you, 1 closed, 0 open (Harbour)",
+        "0 need you, 0 closed, 0 open (Harbour)",
+    ]
+    assert "Closed" not in one.letters("report")[-1].text.partition("Last runs")[0]
+
+
+def test_a_door_that_was_open_for_days_is_told_when_it_closes(tmp_path: Path) -> None:
+    one = told(tmp_path)
+    daemon = unreachable(one)
+    one.goes_on(daemon, days=2)
+
+    one.nights.ad.trouble.lost_before = set()
+    one.goes_on(daemon, hours=2)
+
+    assert one.subjects("report")[-1] == "0 need you, 1 closed, 0 open (Harbour)"
+
+
+def test_the_subject_adds_up_with_the_sections(tmp_path: Path) -> None:
+    one = told(tmp_path, families=6)
+    one.nights.school.policy(no_student_at_school=Policy.HOLD)
+    one.journal.block("ok1", "alice@host", "a reason", None)
+    one.nights.ad.trouble.lost_before = {one.nights.account("ok1").guid}
+    one.leave("ok0").nights_pass(1)
+
+    (letter,) = one.letters("report")
+    assert letter.subject == "3 need you, 0 closed, 1 open (Harbour)"
+    assert "3 need you: 1 under Open, 1 under Objections and 1 under New holds." in letter.text
+    assert "Open (1 person, 2 doors)" in letter.text
+
+
+def test_on_a_day_without_applying_the_mail_says_why_nobody_was_closed(tmp_path: Path) -> None:
+    one = told(tmp_path).leave("ok0")
+    one.apply_days = ()
+    one.nights_pass()
+
+    (letter,) = one.letters("report")
+    assert letter.subject == "0 need you, 0 closed, 0 open (Harbour)"
+    assert "Today only what is urgent is closed ([nightly] apply_days)" in letter.text
+    assert "Would be closed (1)" in letter.text
+
+
+# --- times ------------------------------------------------------------------------------------------------------------
+
+
+def test_people_read_the_schools_time_and_machines_one_that_is_everywhere_the_same(tmp_path: Path) -> None:
+    one = told(tmp_path).reported(webhook=HOOK).leave("ok0").nights_pass()
+
+    (letter,), (event,) = one.letters("report"), one.events()
+    assert "Run 2 as of 2026-11-19, 2026-11-19 02:31 CET" in letter.text
+    assert "All times: Europe/Berlin." in letter.text
+    assert "All times: Europe/Berlin." in letter.html
+    assert "UTC" not in letter.text
+    assert event["timestamp"].startswith("2026-11-19T01:3")
+    assert event["data"]["run"]["ended_at"].startswith("2026-11-19T01:3")
+    assert event["data"]["run"]["ended_at"].endswith("+00:00")
+
+
+# --- a source that cannot be believed ---------------------------------------------------------------------------------
+
+
+def short(one: Mailed) -> Mailed:
+    """Cut the enrolments off, and make the first family leave for real."""
+    one.nights.school.policy(no_student_at_school=Policy.HOLD)
+    one.leave("ok0")
+    one.nights.school.enrolments, whole = one.nights.school.enrolments[:3], one.nights.school.enrolments
+    one.nights_pass()
+    one.nights.school.enrolments = whole
+    return one.nights_pass()
+
+
+def test_of_a_source_that_is_not_believed_nothing_is_asked_and_the_next_night_asks_for_the_first_time(
+    tmp_path: Path,
+) -> None:
+    one = short(told(tmp_path, families=8))
+
+    bad, good = one.letters("report")
+    assert bad.subject == "1 needs you, 0 closed, 0 open (Harbour)"
+    assert "A source cannot be believed" in bad.text
+    assert "New holds" not in bad.text
+    assert "Would be closed" not in bad.text
+    assert good.subject == "1 needs you, 0 closed, 0 open (Harbour)"
+    assert "New holds (1)" in good.text
+
+
+# --- holds ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hold_is_new_once_also_where_nothing_was_to_be_closed_in_any_of_the_nights(tmp_path: Path) -> None:
+    """All plans that close nobody are one plan: what it held yesterday is not to be taken from its newest making."""
+    one = told(tmp_path)
+    one.nights.school.policy(no_student_at_school=Policy.HOLD)
+    one.nights_pass(2).leave("ok0").nights_pass(2)
+
+    assert [subject.partition(",")[0] for subject in one.subjects("report")] == [
+        "0 need you",
+        "0 need you",
+        "1 needs you",
+        "0 need you",
+    ]

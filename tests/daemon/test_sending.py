@@ -3,7 +3,11 @@
 import io
 import json
 import shutil
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
@@ -14,6 +18,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import connector.post
 from connector.config_daemon import Webhook
 from connector.daemon import sending
 from connector.daemon.letters import content_of
@@ -22,8 +27,9 @@ from connector.daemon.webhook import Genuine, checked
 from connector.interfaces import Secret
 from connector.outgoing import findings
 from connector.post import Letter, Mail
-from tests.daemon.mailed import Mailed, told
+from tests.daemon.mailed import MAIL, Mailed, told
 from tests.servers import free_port, https, smtp, stop
+from tests.servers.greylisting import LATER, NEVER, Greylisting
 from tests.servers.https import WebServer
 from tests.servers.smtp import MailServer
 
@@ -95,6 +101,9 @@ def test_the_report_arrives_with_text_html_and_its_picture(tmp_path: Path, serve
     assert message["Subject"] == "0 need you, 1 closed, 0 open (Harbour)"
     assert message["To"] == "directory@school.example, second@school.example"
     assert message["Auto-Submitted"] == "auto-generated"
+    assert message["X-Auto-Response-Suppress"] == "All"
+    assert message["List-Id"] == "<connector.school.example>"
+    assert str(message["Date"]).endswith(("+0100", "+0200"))
     assert message.get_content_type() == "multipart/alternative"
     assert [p.get_content_type() for p in message.iter_parts()] == ["text/plain", "multipart/related"]
     assert "Closed (1)" in part(message, "text/plain").get_content()
@@ -120,6 +129,47 @@ def test_names_from_outside_do_no_harm(tmp_path: Path, server: MailServer) -> No
     assert "&lt;script&gt;" in html
     assert "\u202e" not in html + text
     assert "\u05d0\u05d1" in text
+
+
+def test_whom_the_server_puts_off_gets_the_same_a_minute_later_and_the_others_only_once(tmp_path: Path) -> None:
+    (tmp_path / "mail").mkdir()
+    handler = f"{Greylisting.__module__}.{Greylisting.__qualname__}"
+    server = smtp.start(tmp_path / "mail", "starttls", handler=handler)
+    try:
+        mail = replace(mail_to(server), to=("directory@school.example", LATER, NEVER))
+        one = told(tmp_path, sends=True).reported(mail=mail).leave("ok0").nights_pass()
+        first, again = sorted(arrived(server), key=lambda message: str(message["X-RcptTo"]))
+    finally:
+        stop(server.process)
+
+    assert (str(first["X-RcptTo"]), str(again["X-RcptTo"])) == ("directory@school.example", LATER)
+    assert again["Subject"] == first["Subject"]
+    assert part(again, "text/plain").get_content() == part(first, "text/plain").get_content()
+    assert one.journal.duties.unsent() == ()
+    (kept,) = one.journal.duties.find(sending.GIVEN_UP).values()
+    assert NEVER in kept.value
+    assert LATER not in kept.value
+
+
+def test_a_mail_server_that_stutters_for_ever_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connector.post, "_ALL_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_stutter, args=(listener,), daemon=True).start()
+        mail = replace(MAIL, host="127.0.0.1", port=listener.getsockname()[1])
+        one = told(tmp_path, sends=True).reported(mail=mail).leave("ok0").nights_pass()
+
+    assert {"does not answer" in message.problem for message in one.journal.duties.unsent()} == {True}
+
+
+def _stutter(listener: socket.socket) -> None:
+    """Answer byte by byte, as a tarpit does."""
+    with suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                while True:
+                    connection.send(b"2")
+                    time.sleep(0.05)
 
 
 def test_a_crash_between_sending_and_marking_sends_the_same_again_under_the_same_id(
@@ -153,7 +203,7 @@ def test_a_mail_server_that_is_away_is_tried_again_ever_more_seldom_and_said(
     tries = [json.loads(line) for line in logged.getvalue().splitlines() if "message-not-sent" in line]
     assert sum(line["message"] == waiting.name for line in tries) == waiting.tries
     assert 11 <= waiting.tries <= 12  # after 1, 5, 15 minutes, then every hour
-    assert "1 message could not be sent since 2026-11-19 01:3" in finding.message
+    assert "1 message could not be sent since 2026-11-19 02:3" in finding.message
     assert f"127.0.0.1:{port} does not answer" in finding.message
 
 
@@ -341,11 +391,19 @@ def test_a_sign_of_life_that_is_half_a_day_late_is_none(tmp_path: Path, web: Web
     assert one.journal.duties.unsent() == ()
 
 
-def test_an_address_in_the_clear_is_refused_without_being_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: StringIO
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("http://ping.example", "no address with https"),
+        ("http://ping.example\\@127.0.0.1", "no address with https"),  # one reader finds this machine there
+        ("https://ping..example", "no address"),
+    ],
+)
+def test_an_address_in_the_clear_or_none_is_refused_without_being_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: StringIO, address: str, why: str
 ) -> None:
-    monkeypatch.setenv("PING_URL", "http://ping.example/4f3c-secret")
+    monkeypatch.setenv("PING_URL", f"{address}/4f3c-secret")
     one = told(tmp_path, sends=True, ping_url=Secret(env="PING_URL")).reported(mail=None).nights_pass()
 
-    assert "no address with https" in one.journal.duties.unsent()[0].problem
+    assert why in one.journal.duties.unsent()[0].problem
     assert "4f3c-secret" not in one.journal.duties.unsent()[0].problem + logged.getvalue()

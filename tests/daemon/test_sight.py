@@ -29,8 +29,8 @@ def test_it_says_where_one_works_and_when_the_nights_are(tmp_path: Path) -> None
 
     assert said is not None
     assert (said.level, said.subject) == (Level.OK, "daemon")
-    assert "One works on attic (process 41), since 2026-11-18 12:00 UTC." in said.message
-    assert "2026-11-18 was the last, 2026-11-19 02:30 is the next" in said.message
+    assert "One works on attic (process 41), since 2026-11-18 13:00 CET." in said.message
+    assert "2026-11-18 was the last, 2026-11-19 02:30 CET is the next" in said.message
 
 
 def test_a_daemon_that_is_gone_is_a_warning_and_one_that_cron_starts_is_not(tmp_path: Path) -> None:

@@ -4,16 +4,19 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from connector.daemon.stopping import Stopping
 from connector.errors import StoppedEarly
-from connector.model import LegState
+from connector.model import CloseMember, LegState, Outcome
+from connector.permission import before_send
 from connector.reconcile.boundaries import Boundary
 from connector.reconcile.interrupting import QUIET, Attendance
 from tests.daemon.test_loop import _NIGHT, harbour, leaves
+from tests.fakes import FakePortal
 from tests.reconcile.build import TODAY, school
 from tests.reconcile.nights import Nights, settled
 
@@ -30,6 +33,25 @@ class AskedAt:
         self.left -= 1
         if self.left == 0:
             raise StoppedEarly("Asked to stop.")
+
+
+class InWindows(FakePortal):
+    """Closes one member by one request, as slow systems do. `meanwhile` happens after the first."""
+
+    def __init__(self, like: FakePortal, meanwhile: Callable[[], object]) -> None:
+        super().__init__(like.name, like.members)
+        self.meanwhile, self.windows = meanwhile, 0
+
+    def close(self, batch: Sequence[CloseMember]) -> tuple[Outcome, ...]:
+        return tuple(outcome for item in batch for outcome in self._window(item))
+
+    def _window(self, item: CloseMember) -> tuple[Outcome, ...]:
+        before_send()
+        self.windows += 1
+        outcomes = super().close([item])
+        if self.windows == 1:
+            self.meanwhile()
+        return outcomes
 
 
 def busy(folder: Path) -> Nights:
@@ -86,6 +108,29 @@ def test_a_daemon_that_is_asked_to_stop_in_a_batch_leaves_the_rest_for_the_next_
 
     assert (ended, heard) == (["stopped-early"], [])
     assert was_open >= 3
+    assert one.runs() == ["stopped-early", "applied"]
+    assert all(one.nights.is_closed(person) for person in LEAVERS[:3])
+    assert one.journal.verify_audit().ok
+
+
+def test_a_daemon_that_is_asked_to_stop_between_two_requests_of_a_batch_sends_no_further_one(tmp_path: Path) -> None:
+    one = harbour(tmp_path, families=8)
+    leaves(one, *LEAVERS[:3])
+    first = one.daemon()
+    first.step()
+    one.clock.now = _NIGHT
+    portal = InWindows(one.nights.engage, first.stopping.ask)
+    one.nights.portal(portal)
+    first.connector.targets = one.targets
+
+    first.step()
+    ended, windows = one.runs(), portal.windows
+    left = [(leg.state, leg.attempts) for leg in one.journal.open_legs() if leg.planned.target == "engage"]
+    first.close()
+    one.goes_on(one.daemon(), hours=1)
+
+    assert (ended, windows) == (["stopped-early"], 1)
+    assert left == [(LegState.INTENDED, 1)] * 3  # counted, and none is called closed that was not read back
     assert one.runs() == ["stopped-early", "applied"]
     assert all(one.nights.is_closed(person) for person in LEAVERS[:3])
     assert one.journal.verify_audit().ok

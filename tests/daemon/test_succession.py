@@ -1,7 +1,7 @@
 """One daemon at a time: the second stands by, and takes over from one that is gone, frozen or stuck."""
 
 import time
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,26 @@ def test_a_daemon_that_ends_gives_its_place_at_once(tmp_path: Path) -> None:
     second.step()
 
     assert second.state.works
+
+
+def test_where_the_clock_was_set_back_days_nobody_waits_for_the_claims_of_one_that_died_before(tmp_path: Path) -> None:
+    one = harbour(tmp_path)
+    leaves(one, "ok0")
+    one.clock.on(days=5)
+    first = one.daemon()
+    first.step()
+    begun = one.journal.begin_run("run", "somebody@host", date(2026, 11, 23), {}, 120, first._succession.owner)
+    one.journal.claim_for(begun, ["ok0"], 120)
+    one.clock.on(days=-5)  # it died, with everything in its hands, before the clock was set right
+
+    second = one.daemon()
+    second.step()
+    works = second.state.works
+    one.goes_on(second, days=1)
+
+    assert works
+    assert one.nights.is_closed("ok0")
+    assert set(one.runs("run")) == {"applied"}
 
 
 class TakenOver:

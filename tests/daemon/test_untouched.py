@@ -105,3 +105,22 @@ def test_a_door_that_could_not_be_closed_for_a_day_is_told(tmp_path: Path) -> No
     one.nights_pass(2)
 
     assert one.subjects("untouched") == ["1 untouched for 24 hours (Harbour)"]
+
+
+def test_what_goes_one_level_up_stands_in_the_thread_of_the_mail_that_told_of_it_first(tmp_path: Path) -> None:
+    one = held(tmp_path).nights_pass(3)
+
+    (letter,) = one.letters("untouched")
+    assert letter.answers == one.letters("report")[0].name
+
+
+def test_of_a_source_that_is_not_believed_nothing_goes_one_level_up_but_that(tmp_path: Path) -> None:
+    one = told(tmp_path, families=8).reported(escalate_to=(HEAD,))
+    one.nights.school.policy(no_student_at_school=Policy.HOLD)
+    one.nights.school.enrolments = one.nights.school.enrolments[:3]
+
+    one.nights_pass(3)
+
+    (letter,) = one.letters("untouched")
+    assert letter.subject == "1 untouched for 24 hours (Harbour)"
+    assert "source-shrank:enrolments" in letter.text

@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.servers import free_port, tail
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisDatabase
 from tests.servers.samba import SambaDc
+from tests.waiting import wait_for
 
 CLOSED_MEMBER = (None, None, "disabled")
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
@@ -56,19 +56,9 @@ dn = "{group}"
 
 """
 
-_SECONDS = 40
-_EVERY = 0.05
 _TIMEOUT = 30
 
 Document = dict[str, Any]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = _SECONDS, what: str = "") -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not come to that{': ' if what else ''}{what}"
-        time.sleep(_EVERY)
 
 
 # --- the provider -------------------------------------------------------------------------------------------------

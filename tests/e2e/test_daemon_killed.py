@@ -24,10 +24,10 @@ from tests.e2e.families import School, founded
 from tests.e2e.scenes import Scene, new_tag
 from tests.e2e.systems import Cache, Database, OpenLdap
 from tests.e2e.systems import write_csv as write_all
-from tests.e2e.test_outages import wait_for
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisDatabase
 from tests.servers.slapd import Slapd
+from tests.waiting import wait_for
 
 FAMILIES = 400
 TIMES = 120.0

@@ -25,11 +25,11 @@ from tests.e2e.families import leavers
 from tests.e2e.line import line_to
 from tests.e2e.scenes import Scene, new_tag
 from tests.e2e.systems import ActiveDirectory, Cache, Database, OpenLdap, write_csv
-from tests.e2e.test_outages import wait_for
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisDatabase
 from tests.servers.samba import SambaDc
 from tests.servers.slapd import Slapd
+from tests.waiting import wait_for
 
 _CLOSED_MEMBER = (None, None, "disabled")
 _KEPT = {"engage-anna", "faculty-anna"}

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.command import kill
 from tests.e2e.conftest import LinedSchool, LinedSchools
 from tests.e2e.embedded import rows, write
-from tests.e2e.test_outages import wait_for
+from tests.waiting import wait_for
 
 _CLOSED_MEMBER = (None, None, "disabled")
 _LEASE = 10

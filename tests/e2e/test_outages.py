@@ -1,7 +1,6 @@
 """Systems that are down, go down or change under a run: what can be closed is, the rest is finished later."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,17 +15,10 @@ from tests.e2e.line import line_to
 from tests.e2e.systems import OpenLdap, write_csv
 from tests.ldap.builders import people_ldif
 from tests.servers.slapd import BASE, Slapd, running_slapd
+from tests.waiting import wait_for
 
 _CLOSED_MEMBER = (None, None, "disabled")
 _KEPT = {"engage-anna", "faculty-anna"}
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.05)
 
 
 def test_a_directory_that_is_down_stays_open_while_the_rest_is_closed_and_is_finished_by_the_next_run(

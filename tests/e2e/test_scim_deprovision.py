@@ -21,12 +21,12 @@ from tests.e2e.scim_world import (
     is_closed,
     kill_all,
     legs,
-    wait_for,
 )
 from tests.e2e.systems import Database
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import RedisDatabase, RedisServer
 from tests.servers.samba import SambaDc
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "geteuid"), reason="SIGSTOP and SIGKILL are POSIX signals"),
@@ -289,6 +289,7 @@ def test_a_post_makes_the_account_of_an_entitled_person_and_what_is_patched_flow
     changed = world.provider.patch(user["id"], name__givenName="Eleonora")
 
     assert (made.status_code, changed.status_code) == (201, 200), (user, changed.json())
+    wait_for(lambda: world.entries(name))
     (entry,) = world.entries(name)
     assert entry["distinguishedName"][0].endswith(f",{managed}")
     assert entry["distinguishedName"][0].count(",OU=") == managed.count("OU=")
@@ -300,7 +301,8 @@ def test_a_post_makes_the_account_of_an_entitled_person_and_what_is_patched_flow
     assert world.scene.member("nora")[0] == name
     assert world.scene.member("nora")[2] == "enabled"
 
-    assert is_closed(world.provider.deactivate(user["id"]).json())
+    assert world.provider.deactivate(user["id"]).json()["active"] is False
+    wait_for(lambda: is_closed(world.provider.read(user["id"])))
     assert int(world.entries(name)[0]["userAccountControl"][0]) & _DISABLED
 
 

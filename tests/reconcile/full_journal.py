@@ -21,6 +21,7 @@ from connector.reconcile.journal_scim_tables import (
     scim_members,
     scim_people,
     scim_tokens,
+    scim_usernames,
     scim_users,
 )
 from connector.reconcile.journal_values import ChangeKind, MembershipChange
@@ -131,6 +132,7 @@ def _people(journal: Journal) -> None:
     said = {"status": "active", "entitled": "[]", "usernames": "[]", "humans": "[]", "why": "", "digest": "d"}
     person: dict[str, Any] = {"person_id": "p1", "code_key": "c", "email_key": "e", "name": "N", "judged_at": WHEN}
     put(journal, scim_people, person | said)
+    put(journal, scim_usernames, {"person_id": "p1", "name_key": "amy"})
 
 
 def _of_the_daemon(journal: Journal) -> None:

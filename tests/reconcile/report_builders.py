@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 from connector.model import LegKind, LegState
 from connector.reconcile.leg_words import LegLine
@@ -53,7 +54,7 @@ def made(
     known: HeldKeys = frozenset(),
     history: tuple[RunCounts, ...] = (),
     discreet: bool = False,
-    **facts: str,
+    **facts: Any,
 ) -> Report:
     """The report of a run with these legs."""
     sample = sample or harbour()

@@ -70,7 +70,9 @@ def test_a_block_on_another_record_bars_a_restore_and_names_it(tmp_path: Path) -
     refused = planned(nights, "p1").refused
 
     assert nights.is_closed("p1")
-    assert refused == (("Cp1", "is blocked as Sam Lee (Cp2), the same person; connector unblock Cp1 first"),)
+    assert refused == (
+        ("Cp1", "is blocked as Sam Lee (Cp2), the same person; first: connector unblock Cp1 --second NAME"),
+    )
 
 
 def test_unblock_lifts_the_blocks_on_every_record_of_the_human(tmp_path: Path) -> None:

@@ -102,10 +102,10 @@ def test_it_says_when_each_door_closed_and_how_long_it_took_in_the_schools_time(
     assert certificate_title(made) == "Urgent termination 3: Ada 1 (C1): closed"
     assert made.seconds == 20.0
     assert "20.0 from the command to the last closed door and the last dead session" in said
-    assert "account u1 in ad: closed 2026-11-22 09:00:05 +1100" in said
-    assert "sessions of u1 in web: closed 2026-11-22 09:00:29 +1100, 2 sessions ended" in said
-    assert "Last session at   2026-11-22 09:00:20 +1100" in said
-    assert "due until 2026-11-23 09:00 +11:00" in said
+    assert "account u1 in ad: closed 2026-11-22 09:00:05 AEDT" in said
+    assert "sessions of u1 in web: closed 2026-11-22 09:00:29 AEDT, 2 sessions ended" in said
+    assert "Last session at   2026-11-22 09:00:20 AEDT" in said
+    assert "due until 2026-11-23 09:00 AEDT" in said
     assert "9:abc" in said
 
 
@@ -136,8 +136,8 @@ def test_what_cannot_be_seen_is_effective_by_a_time() -> None:
     made = certified(stored(*ALL_CLOSED, unseen))
 
     assert made.effective_by == after(3600)
-    assert "Effective by      2026-11-22 10:00 +11:00" in certificate_text(made)
-    assert "ends by 2026-11-22 10:00 +11:00" in certificate_text(made)
+    assert "Effective by      2026-11-22 10:00 AEDT" in certificate_text(made)
+    assert "ends by 2026-11-22 10:00 AEDT" in certificate_text(made)
 
 
 def test_what_another_leg_stands_in_for_is_left_out() -> None:
@@ -207,7 +207,7 @@ def test_why_is_told_to_the_authority_role_only() -> None:
 def test_it_says_who_countersigned() -> None:
     made = certified(stored(*ALL_CLOSED), order=ordered(signature=SIGNED))
 
-    assert "grace (SEC), 2026-11-22 10:00 +11:00, by password and one-time code" in certificate_text(made)
+    assert "grace (SEC), 2026-11-22 10:00 AEDT, by password and one-time code" in certificate_text(made)
 
 
 def test_an_order_that_was_cut_off_before_anything_was_intended_says_so() -> None:

@@ -109,6 +109,15 @@ def test_hostile_text_finds_nobody_and_is_not_echoed_raw(decisions: Decisions, t
     assert "\u202e" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("mark", [0xFFFD, 0xDCE9])
+def test_a_name_that_lost_a_character_on_the_way_leads_to_nobody(mark: int) -> None:
+    sample = harbour().with_person("1094", given_name="Wulfrida", family_name="Vale").decided()
+    assert find_one(sample, "wulfr").identity.key == "1094"
+
+    with pytest.raises(UnknownPerson, match="a character of it was lost on the way"):
+        find_one(sample, f"Wulfr{chr(mark)}")
+
+
 # --- the first three lines ------------------------------------------------------------------------------------------
 
 

@@ -41,7 +41,7 @@ def test_a_server_that_freezes_before_the_commit_is_given_up_and_used_again(impa
             process = int(writing.conn.scalar(text("SELECT pg_backend_pid()")) or 0)
             writing.note("test", "s", "tester", "nobody was told that this is stored")
             os.kill(process, signal.SIGSTOP)
-        assert 1 < time.monotonic() - began < 4
+        assert 1 < time.monotonic() - began < 20  # a kernel would wait for minutes
     finally:
         os.kill(process, signal.SIGCONT)
 
@@ -92,7 +92,7 @@ def test_the_time_of_a_transaction_is_read_when_the_lock_is_held(impatient: Stor
         waiting = Thread(target=later)
         waiting.start()
         time.sleep(0.4)
-    waiting.join(10)
+    waiting.join(60)
 
     assert (moments[0] - first.now).total_seconds() >= 0.4
 

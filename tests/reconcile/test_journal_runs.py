@@ -15,6 +15,7 @@ from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import ChangeKind, MembershipChange, Run
 from tests.reconcile.conftest import OpenJournal
 from tests.reconcile.journal_builders import KEY, TODAY, begin, execute, intend, plan, revocation
+from tests.waiting import wait_for
 
 _BEGINS = """
 import sys
@@ -30,7 +31,7 @@ except RunInProgress:
 journal.disconnect()
 """
 
-LONG_AGO = "2020-01-01 00:00:00.000000"
+LONG_AGO, LONG_AHEAD = "2020-01-01 00:00:00.000000", "2999-01-01 00:00:00.000000"
 
 
 def test_a_second_run_is_refused_by_name_host_and_end(open_journal: OpenJournal) -> None:
@@ -63,8 +64,9 @@ def test_a_run_whose_lease_ended_is_marked_interrupted_by_the_next(open_journal:
 
 def test_a_renewed_run_keeps_its_lease(open_journal: OpenJournal) -> None:
     journal = open_journal()
-    run = journal.renew(begin(journal, ttl_seconds=0.3), ttl_seconds=60)
-    time.sleep(0.4)
+    begun = begin(journal, ttl_seconds=0.3)
+    run = journal.renew(begun, ttl_seconds=60)
+    wait_for(lambda: journal.now() > begun.expires_at)
 
     with pytest.raises(RunInProgress):
         begin(open_journal())
@@ -110,16 +112,31 @@ def test_a_run_that_was_taken_over_writes_nothing_even_while_the_lease_lives(ope
 
 def test_a_claim_is_refused_while_another_lives_and_taken_over_when_it_ended(open_journal: OpenJournal) -> None:
     first, second = open_journal(), open_journal()
-    claim = first.claim("p1", "batch", 0.2)
+    claim = first.claim("p1", "batch", 60)
 
     with pytest.raises(RunInProgress, match="p1 is being changed by somebody else"):
         second.claim("p1", "terminate", 60)
-    time.sleep(0.3)
+    execute(second, "UPDATE claims SET expires_at = :at", at=LONG_AGO)
     taken = second.claim("p1", "terminate", 60)
 
     assert (claim.epoch, taken.epoch) == (1, 2)
     with pytest.raises(RunInProgress, match="p1 has ended or was taken over"):
         first.extend(claim, 60)
+
+
+def test_what_was_taken_before_the_clock_was_set_back_holds_nobody_up(open_journal: OpenJournal) -> None:
+    before, after = open_journal(), open_journal()
+    run, claim = begin(before), before.claim("p1", "batch", 60)
+    for table in ("leases", "claims"):
+        execute(after, f"UPDATE {table} SET expires_at = :at", at=LONG_AHEAD)  # noqa: S608 - two names of ours
+
+    taken, begun = after.claim("p1", "terminate", 60), begin(after)
+
+    assert (taken.epoch, begun.epoch) == (claim.epoch + 1, run.epoch + 1)
+    with pytest.raises(RunInProgress, match="taken over"):
+        before.extend(claim, 60)
+    with pytest.raises(RunInProgress, match="taken over"):
+        before.renew(run, 60)
 
 
 def test_a_claim_given_back_is_free_and_its_epoch_goes_on(journal: Journal) -> None:

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from select import select
 from threading import Event, Thread
 
@@ -22,6 +23,7 @@ from connector.reconcile.journal_tables import audit
 from connector.reconcile.journal_verify import verify
 from tests.reconcile.journal_builders import KEY
 from tests.servers.postgres import PostgresServer
+from tests.waiting import wait_for
 
 _COUNT = sa.insert(scim_counts)
 _END_ME = "SELECT pg_terminate_backend(pg_backend_pid())"
@@ -54,6 +56,12 @@ def sessions(store: Store, postgres: PostgresServer) -> list[str]:
             (database(store),),
         )
         return [str(state) for (state,) in found]
+
+
+def waits_for_a_lock(store: Store, postgres: PostgresServer) -> bool:
+    with postgres.connect() as beside:
+        query = "SELECT FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+        return beside.execute(query, (database(store),)).rowcount > 0
 
 
 @contextmanager
@@ -146,17 +154,20 @@ def test_what_was_told_to_be_stored_is_there_however_often_connections_end(
     writers = [Thread(target=write, args=(name,)) for name in ("ada", "ben")]
     for writer in writers:
         writer.start()
-    for _ in range(25):
-        time.sleep(0.03)
+    for ended in range(1, 26):
+        wait_for(partial(_longer, told, 2 * ended))
         postgres.drop_connections(database(impatient))
     enough.set()
     for writer in writers:
-        writer.join(20)
+        writer.join(60)
 
-    assert len(told) > 50
     assert set(told) <= texts(impatient)
     with impatient.reading() as conn:
         assert verify(conn, KEY, None).ok
+
+
+def _longer(told: list[str], than: int) -> bool:
+    return len(told) > than
 
 
 # --- at every moment ------------------------------------------------------------------------------------------------
@@ -240,9 +251,9 @@ def test_whoever_waited_for_the_lock_sees_what_was_written_before_whatever_the_s
         with impatient.writing() as first:  # without a record: the row that is the lock stays as it is
             waiting = Thread(target=later)
             waiting.start()
-            time.sleep(0.3)
+            wait_for(lambda: waits_for_a_lock(impatient, postgres))
             counted(first, "claimed")
-        waiting.join(10)
+        waiting.join(60)
 
     assert seen == [1]
 

@@ -208,7 +208,9 @@ def test_a_long_section_is_cut_for_people_and_whole_in_csv() -> None:
 
     made_report = made(*many)
 
-    assert "and 7 more lines: the CSV has all" in report_text(made_report)
+    assert "Closed (107)" in report_text(made_report)
+    assert "and 57 more lines; all of them: connector report --csv FILE" in report_text(made_report)
+    assert report_text(made_report).count("[from an earlier run]") == 50
     rows = list(csv.DictReader(io.StringIO(report_csv(made_report), newline="")))
     assert sum(row["section"] == "closed" for row in rows) == len(many)
 

@@ -1,6 +1,7 @@
 """Rules that changed and restrictions that were lifted since the last accepted run."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,7 +9,18 @@ import pytest
 from connector.model import MemberStatus
 from connector.policy import OnMismatch, Policy
 from connector.reconcile.guard import guard
-from tests.reconcile.build import ALUMNI, ASSOCIATION, ENGAGE, FACULTY, TOMORROW, YESTERDAY, SchoolBuilder, school
+from connector.reconcile.report import Outcomes, RunFacts, report
+from tests.reconcile.build import (
+    ALUMNI,
+    ASSOCIATION,
+    ENGAGE,
+    FACULTY,
+    TODAY,
+    TOMORROW,
+    YESTERDAY,
+    SchoolBuilder,
+    school,
+)
 
 
 def settled(**fields: Any) -> SchoolBuilder:
@@ -225,6 +237,24 @@ def test_a_restriction_that_stands_on_another_record_of_the_same_human_is_not_li
     assert clear(one).judge().labels == []
 
 
+@pytest.mark.parametrize("old_record", ["stays", "gone"])
+@pytest.mark.parametrize("proof", [{"email": "sam@mail.example"}, {"previous_codes": ("Cp1",)}])
+def test_an_order_that_is_lifted_by_entering_the_human_anew_is_looked_at(
+    old_record: str, proof: dict[str, Any]
+) -> None:
+    name: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee"}
+    one = school().student().contact("p1", of="s1", restricted=True, email="sam@mail.example", **name)
+    later = one.closed_member().next_night()
+    later.relationships = []
+    if old_record == "gone":
+        del later.people["p1"]
+
+    judged = later.contact("p2", of="s1", **(name | proof)).judge()
+
+    assert "restriction-lifted" in judged.labels
+    assert "Cp2" in judged.text("restriction-lifted")
+
+
 def test_a_restriction_lifted_because_the_records_no_longer_match_is_looked_at() -> None:
     twin: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee", "email": "sam@mail.example"}
     one = school().student().contact("p1", restricted=True, **twin).contact("p2", **twin).next_night()
@@ -287,3 +317,21 @@ def test_the_cause_of_held_rows_is_named_once_however_often_a_plan_is_guarded() 
     again = guard(judged.plan, judged.decisions, judged.judgement.night)
 
     assert again.warnings == judged.plan.warnings
+
+
+def test_the_change_that_rows_are_held_for_has_a_name_and_a_heading_above_them() -> None:
+    judged = settled(contact_type="Stepmother").contact_type("Stepmother", flag=False).judge()
+
+    made = report(
+        RunFacts("7", "Harbour", TODAY, datetime(2026, 11, 21, tzinfo=UTC), result="applied"),
+        judged.plan,
+        Outcomes(),
+        judged.decisions,
+    )
+
+    assert [section.title for section in made.sections] == ["Why rows are held", "New holds"]
+    (line,) = made.sections[0].lines
+    assert (line.label, line.what) == ("Contact type Stepmother", "common-cause")
+    assert line.text == "1 row that waits for a person: contact type Stepmother, flag yes→no since 20 Nov."
+    assert line.to_do == "If wrong: correct it in the admin system."
+    assert not any("Stepmother" in note for note in made.notes)

@@ -1,6 +1,6 @@
 """The sample school behind the endpoint: its connector, mirrored, and a gate before it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -63,9 +63,10 @@ class Mirrored:
 
 
 @contextmanager
-def mirrored(folder: Path) -> Iterator[Mirrored]:
-    """Build the sample school, read it, and mirror it."""
+def mirrored(folder: Path, edit: Callable[[Path], None] = lambda _: None) -> Iterator[Mirrored]:
+    """Build the sample school, let `edit` change its folder, read it, and mirror it."""
     build(SAMPLE, folder)
+    edit(folder)
     connector = Connector.open(folder / "config.toml")
     try:
         judgement = connector.look(AS_OF)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from connector.reconcile.journal_audit import newest
+from connector.scim.bulk import Operation, _Order
 from connector.scim.clients import Client
 from tests.scim.endpoint import BULK, PATCH, Answer, Given, Provider, group, user
 
@@ -78,6 +79,16 @@ def test_what_refers_to_one_that_failed_fails_and_circles_are_refused(entra: Pro
 
     assert statuses(answer) == ["400", "400", "400", "409", "400"]
     assert entra.get("/Groups").json["totalResults"] == 0
+
+
+def test_thousands_that_refer_to_one_another_are_put_in_order_while_others_wait() -> None:
+    last = 5_000
+    chain = tuple(Operation("POST", "/Groups", f"{n}", "", {"members": [f"bulkId:{n + 1}"]}) for n in range(last))
+    order = _Order((*chain, Operation("POST", "/Users", f"{last}", "", {})))
+
+    given = [order.next() for _ in range(last + 2)]
+
+    assert given == [*((n, False) for n in range(last, -1, -1)), None]
 
 
 def test_a_path_may_name_what_was_just_created(entra: Provider) -> None:

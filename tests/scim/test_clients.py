@@ -175,6 +175,35 @@ def test_a_guesser_behind_the_same_address_does_not_keep_a_provider_out(clients:
     assert admitted(door, token) == "entra"
 
 
+def test_nor_a_token_that_is_seen_for_the_first_time(clients: Clients, journal: Journal) -> None:
+    door, token = entrance(journal, Clock()), clients.create(Client("entra"), 0, "alice")
+    for guess in ("guess", token[::-1]) * 6:
+        refused(door, guess)
+
+    assert admitted(door, token) == "entra"
+
+
+def test_a_guesser_is_one_however_a_proxy_writes_its_address(journal: Journal) -> None:
+    door = entrance(journal, Clock(), "192.0.2.0/24")
+    for port in range(10):
+        assert refused(door, "guess", "192.0.2.1", f"203.0.113.7:{50000 + port}").status == 401
+
+    assert refused(door, "guess", "192.0.2.1", "203.0.113.7:60000").status == 429
+    assert [r.kind for r in journal.audit_records()].count("scim-unauthorized") == 1
+
+
+def test_who_has_many_addresses_does_not_fill_the_journal(journal: Journal) -> None:
+    clock = Clock()
+    door = entrance(journal, clock)
+    for number in range(200):
+        assert refused(door, "guess", f"203.0.{number}.7").status == 401
+
+    assert [r.kind for r in journal.audit_records()].count("scim-unauthorized") <= 60
+    clock.now += 61
+    refused(door, "guess", "198.51.100.1")
+    assert "from 198.51.100.1" in list(journal.audit_records())[-1].text
+
+
 def test_a_client_is_held_to_its_rate_and_told_when_to_come_back(clients: Clients, journal: Journal) -> None:
     clock = Clock()
     door, token = entrance(journal, clock), clients.create(Client("okta", per_minute=60), 0, "alice")
@@ -208,6 +237,9 @@ def test_several_processes_share_a_rate(clients: Clients, journal: Journal) -> N
         ("192.0.2.1", "10.1.2.3", 0),  # our proxy wrote it
         ("192.0.2.1", "10.1.2.3, 203.0.113.7", 403),  # what stands left of a stranger is the stranger's word
         ("192.0.2.1", "nonsense", 403),
+        ("192.0.2.1", "10.1.2.3:50123", 0),  # some proxies write the port too
+        ("192.0.2.1", "[::ffff:10.1.2.3]:50123", 0),
+        ("192.0.2.1", "2001:db8::10:1", 403),
     ],
 )
 def test_a_client_calls_from_its_networks_only(

@@ -106,6 +106,29 @@ def test_a_member_is_called_by_its_users_name_for_who_asks_and_a_name_that_is_se
     assert "display" not in entra.get(f"{path}?attributes=members").json["members"][0]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        'filter=members.display sw "a"', 'filter=members[type eq "User" and display sw "a"]', "sortBy=members.display",
+        f'filter=not ({GROUP}:members.Display eq "x")',
+    ],
+)  # fmt: skip
+def test_the_names_of_members_are_for_clients_that_may_read_users(
+    entra: Provider, provide: Provide, asked: str
+) -> None:
+    staff = entra.group("Staff", entra.user("ada")["id"])
+    groups_only = provide(client=Client("phones", scopes=frozenset({"groups:read", "groups:write"})))
+
+    told = groups_only.get(f"/Groups/{staff['id']}?attributes=members,members.display").json["members"]
+    searched = groups_only.get(f"/Groups?{asked}")
+    by_search = groups_only.post("/Groups/.search", {"filter": asked.partition("=")[2]})
+
+    assert "ada" not in json.dumps(told)
+    assert searched.status == 403
+    assert by_search.status in (400, 403)
+    assert groups_only.get('/Groups?filter=displayName eq "Staff"').json["totalResults"] == 1
+
+
 def test_members_alone_are_answered_without_a_body_and_for_a_strict_client_with_one(
     entra: Provider, provide: Provide
 ) -> None:

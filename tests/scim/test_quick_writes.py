@@ -10,7 +10,7 @@ import pytest
 
 from connector.scim.clients import Client
 from connector.scim.quick import Quick
-from tests.scim.endpoint import PATCH, SCIM, USER, Answer, Given, Provider
+from tests.scim.endpoint import BULK, PATCH, SCIM, USER, Answer, Given, Provider
 
 OFF = json.dumps({"schemas": [PATCH], "Operations": [{"op": "replace", "path": "active", "value": False}]})
 NEW = json.dumps({"schemas": [USER], "userName": "eve", "emails": [{"value": "eve@mail.example"}]})
@@ -76,6 +76,21 @@ def test_a_write_is_answered_as_by_the_framework(
 
     assert quick.status == status
     assert plain(quick) == plain(framework)
+
+
+@pytest.mark.parametrize("prefer", [{}, {"Prefer": "return=representation"}], ids=["without the framework", "with it"])
+def test_what_is_refused_for_its_host_has_changed_nothing(entra: Provider, prefer: dict[str, str]) -> None:
+    ada, odd = entra.user("ada")["id"], {"Host": "two,hosts", **prefer}
+    bulk = {"schemas": [BULK], "Operations": [{"method": "DELETE", "path": f"/Users/{ada}"}]}
+
+    answers = [
+        entra.call("POST", "/Users", data=NEW, content_type=SCIM, headers=odd),
+        entra.call("PATCH", f"/Users/{ada}", data=OFF, content_type=SCIM, headers=odd),
+        entra.call("POST", "/Bulk", data=json.dumps(bulk), content_type=SCIM, headers=odd),
+    ]
+
+    assert [answer.status for answer in answers] == [400, 400, 400]
+    assert [one["active"] for one in entra.get("/Users").json["Resources"]] == [True]
 
 
 def test_who_may_not_write_does_not_here_either(provide: Provide) -> None:

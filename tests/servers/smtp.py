@@ -33,14 +33,14 @@ class MailServer:
         return sorted(kept, key=lambda message: str(message["Message-ID"]))
 
 
-def start(folder: Path, tls: str, port: int = 0) -> MailServer:
+def start(folder: Path, tls: str, port: int = 0, handler: str = "aiosmtpd.handlers.Mailbox") -> MailServer:
     """Start a mail server in `folder`, on a free port or this one, and wait until it answers."""
     authority = make_authority(folder)
     leaf, port = make_leaf(authority, "mail"), port or free_port()
     encrypted = "smtps" if tls == "tls" else "tls"
     options = [f"--{encrypted}cert", str(leaf.certificate), f"--{encrypted}key", str(leaf.key)]
     arguments = ["--nosetuid", "--listen", f"127.0.0.1:{port}", *options]
-    keeping = ["--class", "aiosmtpd.handlers.Mailbox", str(folder / "mail")]
+    keeping = ["--class", handler, str(folder / "mail")]
     with (folder / "mail.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "aiosmtpd", *arguments, *keeping], stdin=subprocess.DEVNULL, stdout=log, stderr=log

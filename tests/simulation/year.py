@@ -33,7 +33,7 @@ from tests.reconcile.journal_builders import KEY
 from tests.simulation.instance import Crash, engine_at
 from tests.simulation.year_calendar import Calendar, Machine
 from tests.simulation.year_events import Families, Orders
-from tests.simulation.year_people import AccountManager, Administrator
+from tests.simulation.year_people import AccountMaker, Administrator
 from tests.simulation.year_school import Builder
 from tests.simulation.year_systems import targets_of
 from tests.simulation.year_watch import Watch
@@ -159,7 +159,7 @@ class Year:
         families = Families(self.world, builder, self.watch.oracle)
         orders = Orders(self.world, families, self.watch, self.desk.connector)
         self.administrator = Administrator(self.world, self.watch, self.desk.connector)
-        self.manager = AccountManager(self.world, self.watch.oracle)
+        self.account_maker = AccountMaker(self.world, self.watch.oracle)
         self.daemon = self._start()
         Calendar(self.world, families, orders, self.watch, self.machine, options.days).fill()
         self._plan_days()
@@ -279,7 +279,7 @@ class Year:
             self.world.plan(day, time(20, 0), self.world.keep_reading)
             if day.weekday() < 5:
                 self.world.plan(day, time(8, 30), self._morning)
-                self.world.plan(day, time(15), self.manager.afternoon)
+                self.world.plan(day, time(15), self.account_maker.afternoon)
             if day.day == 1 and number:
                 self.world.plan(day, time(9), self._verify)
         if self.rules.rollover_until:

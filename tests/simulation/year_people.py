@@ -147,7 +147,7 @@ class Administrator:
         return replace(restore, rows=tuple(r for r in rows if r.legs))
 
 
-class AccountManager:
+class AccountMaker:
     """Makes accounts and members for whoever is entitled and lacks them, some days later, and keeps codes right."""
 
     def __init__(self, world: World, oracle: Oracle) -> None:
