@@ -92,6 +92,14 @@ def urgent_advice(whom: Who) -> Advice:
     return Advice(f"{text} plan was approved; to close it now:", (_REVOKE.format(who=whom.typed),))
 
 
+def withheld_advice(label: str, whom: Who) -> Advice:
+    """Say what to do about an urgent row that waits because only a rule that changed would close it."""
+    text = (
+        f"It waits with the objection {label}: had access until then. Mend or approve that; to close it all the same:"
+    )
+    return Advice(text, (_REVOKE.format(who=whom.typed),))
+
+
 def standing_holds(decision: Decision, memory: Memory) -> tuple[Hold, ...]:
     """Give the holds nobody has released for the evidence of today."""
     key = decision.identity.key

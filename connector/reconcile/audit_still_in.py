@@ -70,7 +70,7 @@ def _why(
     if decision.reported_only:
         found.append("the school's policy only reports it")
     if row is not None and row.applies:
-        stopped = [o.label for o in plan.objections if o.stops_urgent or not row.urgent]
+        stopped = [o.label for o in plan.objections if o.stops(row)]
         found.append(f"the plan is stopped by {listed(stopped)}" if stopped else "the next run closes it")
     return "; ".join(found) or "nothing of it can be closed from here"
 

@@ -21,7 +21,7 @@ from connector.reconcile.sources import source_objections
 def guard(plan: Plan, decisions: Decisions, night: Night) -> Plan:
     """Give the plan with every objection it meets."""
     objections = tuple(_objections(plan, decisions, night))
-    urgent = any(r.urgent and r.applies for r in plan.revocations) and not any(o.stops_urgent for o in objections)
+    urgent = any(r.applies and not any(o.stops(r) for o in objections) for r in plan.revocations)
     completed = tuple(_completed(o, plan, urgent_goes=urgent) for o in objections)
     causes = _causes(plan, decisions, night)
     new = (cause.sentence for cause in causes if cause.sentence not in plan.warnings)

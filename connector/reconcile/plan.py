@@ -7,7 +7,6 @@ and an approval still fits. A plan is cut (`without`, `except_for`) only into an
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from connector.errors import PlanError
@@ -242,14 +241,9 @@ def except_for(plan: Plan, keys: Sequence[str], why: str) -> Plan:
 
 
 def only(plan: Plan, keys: Iterable[str]) -> Plan:
-    """Keep only these identities' rows, and no additions: for `revoke`, `backlog` and urgent rows of a stopped plan."""
+    """Keep only these identities' rows, and no additions: for `revoke` and `backlog`."""
     wanted = set(keys)
     return assemble(tuple(r for r in plan.revocations if r.key in wanted), (), plan.as_of, plan.unread, plan.warnings)
-
-
-def urgent_only(plan: Plan) -> Plan:
-    """Keep what goes although other rows break a limit."""
-    return replace(only(plan, (r.key for r in plan.revocations if r.urgent)), objections=plan.objections)
 
 
 def oldest_login_first(rows: Iterable[Revocation]) -> list[Revocation]:

@@ -91,6 +91,7 @@ class Objection:
 
     `text` says what happened, to whom, and the common factor; `fix` the mend in the source; `commands` what to type
     instead, the mend before the override. It stops the whole plan but urgent rows; with `stops_urgent` those too.
+    `withholds` are the keys of urgent rows that wait all the same: what it objects to, and no order, would close them.
     """
 
     label: str
@@ -98,6 +99,11 @@ class Objection:
     fix: str = ""
     commands: tuple[str, ...] = ()
     stops_urgent: bool = False
+    withholds: tuple[str, ...] = ()
+
+    def stops(self, row: Revocation) -> bool:
+        """Whether this row waits until the objection is gone or waived."""
+        return self.stops_urgent or not row.urgent or row.key in self.withholds
 
     @property
     def is_of_source(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from connector.model import LegState, Status
-from connector.reconcile.advice import BY_ITSELF, hold_advice, urgent_advice
+from connector.reconcile.advice import BY_ITSELF, Advice, hold_advice, urgent_advice, withheld_advice
 from connector.reconcile.decide import Decisions
 from connector.reconcile.leg_words import CLOSED, NEEDS_SOMEBODY, LegLine, is_open, leg_advice, leg_words
 from connector.reconcile.plan_values import Objection, Plan, Revocation
@@ -240,13 +240,19 @@ def _urgent(view: _View) -> Iterable[ReportLine]:
         if row.urgent:
             whom, legs = _whom(row), view.legs_of(row.key)
             done = "; ".join(leg_words(leg, view.discreet) for leg in legs) or _NOT_DRIVEN
-            held = [hold_advice(h, whom) for h in row.holds] or ([] if legs else [urgent_advice(whom)])
+            held = [hold_advice(h, whom) for h in row.holds] or ([] if legs else [_undriven(view, row)])
             to_do = " ".join(a.text for a in held)
             commands = tuple(dict.fromkeys(c for a in held for c in a.commands))
             text = f"{_evidence(row, view.discreet)}: {done}"
             at = max((leg.at for leg in legs), default=None)
             waits = bool(row.holds) or any(is_open(leg) for leg in legs) or not legs
             yield ReportLine(whom.label, _reasons(row, view.discreet), text, to_do, commands, at, row.key, waits)
+
+
+def _undriven(view: _View, row: Revocation) -> Advice:
+    """Say what to do about an urgent row that no run has driven."""
+    label = next((o.label for o in view.outcomes.stopped if row.key in o.withholds), "")
+    return withheld_advice(label, _whom(row)) if label else urgent_advice(_whom(row))
 
 
 def _open(view: _View) -> list[ReportLine]:

@@ -4,10 +4,10 @@ However few people they touch, these are looked at by a person: a rule is change
 that disappears lets somebody in whom a court keeps out.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 
-from connector.model import LegKind
+from connector.model import URGENT, LegKind, Reason
 from connector.policy import PortalRules, Rules
 from connector.reconcile.advice import BY_ITSELF
 from connector.reconcile.baseline import Baseline
@@ -16,7 +16,8 @@ from connector.reconcile.decide import Decisions
 from connector.reconcile.entitlement import is_current
 from connector.reconcile.limits import MEND, NOTHING_CLOSED, with_cut
 from connector.reconcile.plan_values import HeldBy, Objection, Plan, Revocation
-from connector.reconcile.school import School
+from connector.reconcile.reasons import restrictions
+from connector.reconcile.school import NOBODY, School
 from connector.reconcile.text import fold, fold_id
 
 RESTRICTION_LIFTED = "restriction-lifted"
@@ -28,8 +29,11 @@ _NAMED = 10
 def rule_objections(plan: Plan, decisions: Decisions, baseline: Baseline, since: str) -> Iterable[Objection]:
     """Object to every contact type, portal or rule that changed and touches somebody in the plan."""
     yield from _type_objections(plan, decisions.school, baseline, since)
-    yield from _portal_objections(plan, decisions.scene.portals, baseline, since)
-    yield from _config_objections(plan, decisions.school.rules, baseline, since)
+    for objection in (
+        *_portal_objections(plan, decisions.scene.portals, baseline, since),
+        *_config_objections(plan, decisions.school.rules, baseline, since),
+    ):
+        yield _withholding(objection, plan.revocations, decisions.school, baseline.school)
 
 
 def _type_objections(plan: Plan, now: School, baseline: Baseline, since: str) -> Iterable[Objection]:
@@ -41,7 +45,29 @@ def _type_objections(plan: Plan, now: School, baseline: Baseline, since: str) ->
         if touched:
             said = f"{len(touched):,} of {len(applied):,} share contact type {name}, {text} since {since}."
             objection = Objection(f"rule-changed:{name}", f"{said} {NOTHING_CLOSED}", MEND)
-            yield with_cut(objection, plan, "contact_type", name)
+            yield _withholding(with_cut(objection, plan, "contact_type", name), touched, now, baseline.school)
+
+
+def _withholding(objection: Objection, rows: Iterable[Revocation], now: School, before: School) -> Objection:
+    """Let urgent rows wait too that no new order closes but the changed rule: it may be as wrong for them."""
+    waiting = sorted(r.key for r in rows if r.urgent and r.applies and _was_let_in_beside(r, now, before))
+    if not waiting:
+        return objection
+    rows_wait = "1 urgent row waits" if len(waiting) == 1 else f"{len(waiting):,} urgent rows wait"
+    text = f"{objection.text} {rows_wait} too: without this change nothing would close {_it(waiting)}."
+    return replace(objection, text=text, withholds=tuple(waiting))
+
+
+def _it(waiting: Sequence[str]) -> str:
+    return "it" if len(waiting) == 1 else "them"
+
+
+def _was_let_in_beside(row: Revocation, now: School, before: School) -> bool:
+    """Say whether somebody restricted for some children had access by the others, and no order was added since."""
+    if URGENT.intersection(row.reasons) != {Reason.RESTRICTED} or row.key not in before.people:
+        return False
+    known = before.barred.get(row.key, NOBODY)
+    return now.barred.get(row.key, NOBODY) <= known and not restrictions(before.standings(row.key))
 
 
 def _goes_by_itself(row: Revocation) -> bool:

@@ -327,7 +327,8 @@ class Running:
         if any(o.stops_urgent for o in stopped):
             return ()
         begun = {leg.key for leg in self.journal.open_legs() if leg.planned.unread}
-        return tuple(r for r in plan.revocations if r.urgent or r.key in begun)
+        urgent = {r.key for r in plan.revocations if r.urgent and not any(o.stops(r) for o in stopped)}
+        return tuple(r for r in plan.revocations if r.key in urgent | begun)
 
     def _waivers(self, plan: Plan, stored: StoredPlan | None) -> frozenset[str]:
         return self.waived(plan) | (self.waived(stored.plan) if stored else frozenset())

@@ -374,6 +374,12 @@ class Judged:
         return "; ".join(e.text for e in self.decision(key).evidence if e.about == about)
 
     @property
+    def going(self) -> list[str]:
+        """Whose rows go although the plan is objected to."""
+        plan = self.plan
+        return sorted(r.key for r in plan.revocations if r.applies and not any(o.stops(r) for o in plan.objections))
+
+    @property
     def labels(self) -> list[str]:
         """The labels of the plan's objections."""
         return [o.label for o in self.plan.objections]

@@ -10,7 +10,7 @@ from connector.model import MemberStatus, Reason
 from connector.policy import Limits
 from connector.reconcile.guard import addition_objections, enable_objections, standing_objections
 from connector.reconcile.memory import Block, Closed, Release
-from connector.reconcile.plan import hold_digest, urgent_only
+from connector.reconcile.plan import hold_digest
 from tests.reconcile.build import ASSOCIATION, FACULTY, NOW, TODAY, YESTERDAY, Judged, SchoolBuilder, school
 
 HOUR = timedelta(hours=1)
@@ -266,7 +266,7 @@ def test_urgent_rows_go_on_when_other_rows_break_a_limit() -> None:
     judged = urgent_among(2, 3, max_revocations=4)
 
     assert [(o.label, o.stops_urgent) for o in judged.plan.objections] == [("max-revocations", False)]
-    assert sorted(r.key for r in urgent_only(judged.plan).revocations) == ["court0", "court1"]
+    assert judged.going == ["court0", "court1"]
 
 
 def test_urgent_rows_stop_when_they_alone_break_the_limit() -> None:
@@ -302,7 +302,7 @@ def test_a_blocked_row_is_urgent_too() -> None:
         one.leave(f"gone{number}")
     one.remember(blocks={"p1": Block("p1", "Ada", "a quarrel")})
 
-    assert [r.key for r in urgent_only(one.judge().plan).revocations] == ["p1"]
+    assert one.judge().going == ["p1"]
 
 
 # --- a rollover -------------------------------------------------------------------------------------------------

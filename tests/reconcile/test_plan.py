@@ -10,7 +10,7 @@ from connector.errors import PlanError
 from connector.model import LegKind, MemberStatus, SessionKey, Status
 from connector.policy import Policy, PortalRules, Strategy
 from connector.reconcile.memory import Block
-from connector.reconcile.plan import except_for, oldest_login_first, only, urgent_only, without
+from connector.reconcile.plan import except_for, oldest_login_first, only, without
 from tests.reconcile.build import (
     ALUMNI,
     ASSOCIATION,
@@ -226,15 +226,6 @@ def test_only_keeps_these_rows_and_no_additions() -> None:
 
     assert [r.key for r in cut.revocations] == ["p2"]
     assert cut.additions == ()
-
-
-def test_urgent_rows_are_cut_out_of_a_stopped_plan_with_its_objections() -> None:
-    one = school().leavers(3).family("p1", restricted=True).limits(max_revocations=1)
-
-    cut = urgent_only(one.judge().plan)
-
-    assert [r.key for r in cut.revocations] == ["p1"]
-    assert [o.label for o in cut.objections] == ["first-run", "max-revocations"]
 
 
 def test_the_backlog_goes_by_the_oldest_login_never_first() -> None:

@@ -154,6 +154,17 @@ def test_an_urgent_row_nobody_closed_says_that_it_is_open_and_what_to_type_and_n
     assert line.commands == ("connector revoke ABB1475 --reason TEXT --apply",)
 
 
+def test_an_urgent_row_that_waits_with_a_changed_rule_is_not_said_to_go_with_the_next_run() -> None:
+    key = next(row.key for row in plan_of(harbour()).revocations if row.urgent)
+    changed = replace(OBJECTION, label="rule-changed:Father", withholds=(key,))
+
+    line = next(one for one in section(made(stopped=(changed,)), "urgent") if one.key == key)
+
+    assert line.to_do.startswith("It waits with the objection rule-changed:Father")
+    assert len(line.commands) == 1
+    assert line.commands[0].startswith("connector revoke ")
+
+
 def test_what_stands_on_a_worklist_is_sent_to_the_list_and_not_to_another_try() -> None:
     waiting = "on the worklist engage-worklist.csv since 2026-11-21, until a later export shows it done"
 

@@ -9,6 +9,7 @@ import pytest
 from connector.model import MemberStatus
 from connector.policy import OnMismatch, Policy
 from connector.reconcile.guard import guard
+from connector.reconcile.memory import Block
 from connector.reconcile.report import Outcomes, RunFacts, report
 from tests.reconcile.build import (
     ALUMNI,
@@ -282,6 +283,47 @@ def test_a_column_that_never_was_there_is_silent() -> None:
     one.missing = frozenset({"relationships.restricted"})
 
     assert one.next_night().judge().labels == []
+
+
+# --- restricted for one child, let in by another ----------------------------------------------------------------
+
+
+def father_of_two(access: bool | None = None) -> SchoolBuilder:
+    """Accept a father whom a court bars from one of his two children, and who sees the other."""
+    one = school().student("s1").student("s2").families(3)
+    one.contact("p1", of="s1", contact_type="Father", access=access, restricted=True)
+    return one.contact("p1", of="s2", contact_type="Father", access=access).doors("p1").next_night()
+
+
+def test_who_is_restricted_for_another_child_waits_like_everybody_a_changed_flag_would_close() -> None:
+    judged = father_of_two().contact_type("Father", flag=False).judge()
+
+    assert judged.row("p1").urgent
+    assert judged.going == []
+    assert judged.text("rule-changed:Father").startswith(
+        "1 of 1 share contact type Father, flag yes→no since 20 Nov. Nothing was closed. "
+        "1 urgent row waits too: without this change nothing would close it."
+    )
+
+
+def test_an_order_that_is_new_is_not_held_up_by_a_flag_that_changed_the_same_day() -> None:
+    one = father_of_two().contact_type("Father", flag=False)
+    one.relationships = [replace(r, restricted=True) if r.contact_id == "p1" else r for r in one.relationships]
+
+    assert one.judge().going == ["p1"]
+
+
+def test_an_order_goes_before_a_flag_where_the_other_child_has_left() -> None:
+    one = father_of_two(access=True).contact_type("Father", flag=False)
+    one.relationships = [replace(r, ended_on=YESTERDAY) if r.student_id == "s2" else r for r in one.relationships]
+
+    assert one.judge().going == ["p1"]
+
+
+def test_who_is_blocked_does_not_wait_for_a_flag() -> None:
+    one = father_of_two().contact_type("Father", flag=False).remember(blocks={"p1": Block("p1", "Ada", "a quarrel")})
+
+    assert one.judge().going == ["p1"]
 
 
 # --- rows that wait ---------------------------------------------------------------------------------------------
