@@ -255,15 +255,23 @@ def _orphans(
     left = [m.account for m in matches if not m.person_id and m.account.managed]
     orphaned = [account for account in left if account.employee_id.strip()]
     known = {as_shown(person.code): person.code for person in school.people.values()} if orphaned else {}
-    orphans = [_orphan(a, sessions.get(account_key(a), ()), known.get(as_shown(a.employee_id), "")) for a in orphaned]
+    orphans = [_orphan(a, sessions.get(account_key(a), ()), _whose_it_may_be(a, school, known)) for a in orphaned]
     return orphans, len(left) - len(orphans)
 
 
-def _orphan(account: Account, sessions: Sequence[Session], looks_like: str) -> Identity:
+def _orphan(account: Account, sessions: Sequence[Session], why: str) -> Identity:
     linked = (Linked(account, MatchLevel.EMPLOYEE_ID),)
-    theirs = f"its employee id {account.employee_id.strip()!r} reads like the contact code {looks_like}"
-    why = f"{theirs} and is not the same" if looks_like else ""
     return Identity(account_key(account), None, None, accounts=linked, sessions=tuple(sessions), disputed=why)
+
+
+def _whose_it_may_be(account: Account, school: School, known: Mapping[str, str]) -> str:
+    """Say whose account it may be although nobody has its employee id: whoever had that code, or has one like it."""
+    code = account.employee_id.strip()
+    if heirs := school.by_previous_code.get(fold_id(code)):
+        codes = ", ".join(sorted(school.people[heir].code for heir in heirs))
+        return f"its employee id {code} is the contact code that {codes} had before"
+    alike = known.get(as_shown(code))
+    return f"its employee id {code!r} reads like the contact code {alike} and is not the same" if alike else ""
 
 
 def _link_moves(matches: Iterable[_Match], memory: Memory) -> Iterable[LinkMove]:

@@ -15,7 +15,7 @@ from connector.reconcile.entitlement import Attendance, Standing, last_day_of_ac
 from connector.reconcile.memory import Memory
 from connector.reconcile.plan_values import Evidence
 from connector.reconcile.school import School
-from connector.reconcile.text import fold, fold_id
+from connector.reconcile.text import fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _alone(identity: Identity, scene: Scene) -> Found | None:
     """The reasons that stand alone: nobody asks about children of a record that is gone, inactive or denied."""
     person = identity.person
     if person is None:
-        return Reason.CONTACT_MISSING, _missing_text(identity, scene.school)
+        return Reason.CONTACT_MISSING, _missing_text(identity)
     if person.status is not PersonStatus.ACTIVE:
         return Reason.CONTACT_INACTIVE, f"the admin system says {person.status}"
     if person.person_id in scene.school.denied:
@@ -99,14 +99,11 @@ def _alone(identity: Identity, scene: Scene) -> Found | None:
     return None
 
 
-def _missing_text(identity: Identity, school: School) -> str:
+def _missing_text(identity: Identity) -> str:
     if identity.person_id:
         return f"no admin record has the id {identity.person_id}"
     account = identity.accounts[0].account
-    code = account.employee_id.strip()
-    text = f"no admin record has the contact code {code} of the account {account.username}"
-    heirs = ", ".join(sorted(school.people[p].code for p in school.by_previous_code.get(fold_id(code), ())))
-    return f"{text}; {heirs} had it before: correct the account's employee id first" if heirs else text
+    return f"no admin record has the contact code {account.employee_id.strip()} of the account {account.username}"
 
 
 def _of_portal(identity: Identity, portal: PortalRules, scene: Scene) -> Iterator[Found]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from connector.model import Hold, LegKind, Status
-from connector.policy import SignIn
+from connector.policy import Policy, SignIn
 from connector.reconcile.correlate import Identity, LinkMove, MatchLevel
 from connector.reconcile.memory import Memory
 from tests.reconcile.build import FACULTY, Judged, SchoolBuilder, guid, school
@@ -243,6 +243,17 @@ def test_an_account_outside_the_managed_units_is_seen_and_never_written() -> Non
     assert judged.status() is Status.ACTIVE
     assert gone.legs("p1", LegKind.DIRECTORY) == []
     assert gone.decision().open_outside_scope == ("CN=p1,OU=Staff",)
+
+
+@pytest.mark.parametrize("policy", [Policy.HOLD, Policy.APPLY])
+def test_an_account_that_carries_the_code_somebody_had_before_is_disputed_and_not_a_strangers(policy: Policy) -> None:
+    one = school().student().contact("p1", of="s1", previous_codes=("OLD1",)).policy(contact_missing=policy)
+
+    judged = one.account("x", employee_id=" old1 ").judge()
+
+    (key,) = judged.keys
+    assert judged.holds(key)[0] is Hold.DISPUTED
+    assert "is the contact code that Cp1 had before" in judged.evidence(key, "disputed")
 
 
 def test_an_orphan_outside_the_managed_units_is_nobodys_business() -> None:

@@ -117,12 +117,6 @@ def test_the_evidence_says_which_sessions_stay_because_an_entitled_person_shares
     assert judged.decision("p1").legs.end_sessions == ()
 
 
-def test_an_account_under_somebody_s_previous_code_names_who_had_it() -> None:
-    judged = school().family("p1", previous_codes=("OLD1",)).account("x", employee_id="old1").judge()
-
-    (key,) = judged.keys
-    assert "Cp1 had it before" in judged.evidence(key, "contact-missing")
-
 
 def test_of_thousands_of_records_that_are_one_human_by_a_placeholder_a_few_are_named() -> None:
     one = school().leaver("p0", **TWIN)
