@@ -45,6 +45,8 @@ _THREADS = 4
 _MOST_CONNECTIONS = 100
 _SHARE = 4
 """A fourth of the files that this process may open is for connections, at most: the night must still open its own."""
+_AGAIN_SECONDS = 5.0
+"""After how long a port that was taken is tried again."""
 _PAUSE_SECONDS = 1.0
 """How long nobody is accepted where there is no file for another connection: asked again at once, it would spin."""
 
@@ -212,19 +214,42 @@ def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def listening(daemon: Daemon) -> Iterator[None]:
-    """Listen beside a daemon, where the config says; a port that is taken is said and stops no night."""
+    """Listen beside a daemon, where the config says; a port that is taken is said, and stops no night."""
     config = daemon.connector.config
     reading = Reading(lambda: open_journal(_impatient(config), make=False))
     app = Listening(config, lambda: daemon.state, lambda: daemon.heart.still_seconds, daemon.ask, reading, daemon.clock)
-    try:
-        server = Server(app, config.daemon.listen) if config.daemon.listen else None
-    except (OSError, UnicodeError) as error:  # a name that cannot be one is refused while it is encoded
-        server = None
-        problem = getattr(error, "strerror", None) or str(error)
-        _log.error("not-listening", address=config.daemon.listen, problem=problem, next="[daemon] listen")
-    with server.served() if server else contextlib.nullcontext():
+    with _served(app, config.daemon.listen) if config.daemon.listen else contextlib.nullcontext():
         yield
     reading.close()
+
+
+def _served(app: Listening, address: str) -> contextlib.AbstractContextManager[None]:
+    try:
+        return Server(app, address).served()
+    except (OSError, UnicodeError) as error:  # a name that cannot be one is refused while it is encoded
+        problem = getattr(error, "strerror", None) or str(error)
+        _log.error("not-listening", address=address, problem=problem, next="[daemon] listen")
+        return _served_once_free(app, address)
+
+
+@contextlib.contextmanager
+def _served_once_free(app: Listening, address: str) -> Iterator[None]:
+    """Serve as soon as the address can be had: whoever held it may only have been the daemon before this one."""
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.wait(_AGAIN_SECONDS):
+            with contextlib.suppress(OSError, UnicodeError), Server(app, address).served():
+                _log.info("listening", address=address)
+                over.wait()
+
+    thread = threading.Thread(target=serve, name="listener-later", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(4 * _ANSWERS_SECONDS)
 
 
 class Server:

@@ -34,6 +34,7 @@ from tests.reconcile import new_journal
 from tests.reconcile.journal_builders import KEY
 from tests.servers import free_port
 from tests.servers.postgres import PostgresServer
+from tests.waiting import wait_for
 
 _CONFIG = Path(__file__).parents[2] / "config.example.toml"
 _MANY = 120
@@ -416,6 +417,29 @@ def test_a_port_that_is_taken_stops_no_night(tmp_path: Path) -> None:
             one.goes_on(one.one, days=1)
 
     assert one.hearing.results == ["applied"]
+
+
+def test_a_port_that_was_taken_is_had_as_soon_as_it_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon_listening, "_AGAIN_SECONDS", 0.1)
+    with ExitStack() as until_freed:
+        taken = until_freed.enter_context(socket.socket())
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        one = Watched(tmp_path, listen=address)
+
+        with listening(one.one):
+            until_freed.close()
+            wait_for(lambda: answers(address))
+
+    assert not answers(address)
+
+
+def answers(address: str) -> bool:
+    try:
+        return bool(requests.get(f"http://{address}/healthz", timeout=5).content)
+    except requests.ConnectionError:
+        return False
 
 
 def test_it_can_listen_nowhere(tmp_path: Path) -> None:

@@ -117,7 +117,6 @@ def test_the_evidence_says_which_sessions_stay_because_an_entitled_person_shares
     assert judged.decision("p1").legs.end_sessions == ()
 
 
-
 def test_of_thousands_of_records_that_are_one_human_by_a_placeholder_a_few_are_named() -> None:
     one = school().leaver("p0", **TWIN)
     for number in range(1, 41):
