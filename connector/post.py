@@ -16,6 +16,7 @@ from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
+from types import TracebackType
 from typing import Any, Literal
 
 from connector.errors import ConfigError, SourceError, TargetUnreachable
@@ -92,6 +93,13 @@ class _Bounded(smtplib.SMTP):
         """Close; nobody has to hang up any more."""
         self._bell.cancel()
         super().close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Say goodbye and close. Whatever is answered to that, what was taken before is sent: never send it again."""
+        with suppress(smtplib.SMTPException, OSError):  # RFC 5321 3.8: a server that shuts down answers 421 to anything
+            super().__exit__(kind, error, trace)
 
     def _hang_up(self) -> None:
         if self.sock is not None:

@@ -66,9 +66,13 @@ class Digest:
         done = known(scene, DIGEST).get("day")
         if done is None:  # the first week is not over yet
             remember(scene, DIGEST, {"day": day.isoformat()})
-        elif done < day.isoformat():
+        elif done < day.isoformat() or done > _today(scene).isoformat():  # the latter by a clock that was ahead
             put_letter(scene, notice_letter(names_a(config, "digest", day.isoformat()), _notice(scene, day)))
             remember(scene, DIGEST, {"day": day.isoformat()})
+
+
+def _today(scene: Scene) -> date:
+    return scene.now.astimezone(scene.connector.config.site.zone).date()
 
 
 def _due_on(config: Config, now: datetime) -> date:

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import requests
@@ -16,6 +16,7 @@ import structlog
 
 from connector.config import Config
 from connector.daemon.errand import Ran, Scene
+from connector.daemon.hanging_up import HangingUp
 from connector.daemon.letters import content_of, letter_of, with_note
 from connector.daemon.telling import MAIL, PING, WEBHOOK, known, remember
 from connector.daemon.webhook import signed
@@ -54,9 +55,9 @@ class Sending:
             return
         now, waiting = scene.connector.journal.now(), frozenset(m.name for m in duties.unsent())
         for message in due:
-            if now - message.put_at > TOO_OLD.get(message.channel, timedelta(0)):
+            if _is_over(message, now):
                 _give_up(scene, message)
-        fresh = [m for m in due if now - m.put_at <= TOO_OLD.get(m.channel, timedelta(0))]
+        fresh = [m for m in due if not _is_over(m, now)]
         ready = [m for m in fresh if not waiting.intersection(_waits_for(m))]
         for channel, send in _CHANNELS.items():
             _drain(scene, [m for m in ready if m.channel == channel], send)
@@ -84,6 +85,12 @@ def _drain(scene: Scene, messages: Sequence[Message], send: Send) -> None:
         again = AGAIN[min(message.tries, len(AGAIN) - 1)]
         duties.failed(scene.claim, message, problem, again.total_seconds())
         _log.warning("message-not-sent", message=message.name, channel=message.channel, problem=problem)
+
+
+def _is_over(message: Message, now: datetime) -> bool:
+    """Say whether a message is given up. One that was never tried is tried once: the machine may have been off."""
+    was_tried = message.tries > 0 or message.channel == PING
+    return was_tried and now - message.put_at > TOO_OLD.get(message.channel, timedelta(0))
 
 
 def _waits_for(message: Message) -> Sequence[str]:
@@ -191,6 +198,8 @@ def _ask(config: Config, request: _Request) -> None:
     try:
         with requests.Session() as session:
             session.trust_env = False  # no proxy, no .netrc: connections go to hosts the config names
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, HangingUp())
             with session.request(
                 request.method, request.url, data=request.body or None, headers=dict(request.headers),
                 timeout=SECONDS, allow_redirects=False, verify=verified, stream=True,

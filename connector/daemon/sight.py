@@ -6,9 +6,9 @@ It reads the journal and the clock it is given, and writes nothing but who works
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from connector.config import Config
 from connector.daemon.calendar import Schedule
@@ -62,7 +62,7 @@ def late_night(config: Config, known: Standing, now: datetime) -> str:
     values = _values(known)
     nights = remembered(values).nights or ()
     asked = Schedule(config.nightly.at, config.site.zone).begun(now - NIGHT_LATE)
-    if any(day >= asked for day in nights):
+    if any(day >= asked for day in _real(nights, config, now)):
         return ""
     return f"none came to its end for {asked.isoformat()}" if nights or TRIED in values else ""
 
@@ -97,10 +97,16 @@ def _who(config: Config, worker: Worker | None, *, claimed: bool) -> str:
 
 
 def _last(config: Config, known: Standing, now: datetime) -> str:
-    nights = remembered(_values(known)).nights
+    nights = _real(remembered(_values(known)).nights or (), config, now)
     following = Schedule(config.nightly.at, config.site.zone).next_night(now).astimezone(config.site.zone)
     ended = f"{max(nights).isoformat()} was the last, " if nights else ""
     return f"{ended}{moment(following)} is the next"
+
+
+def _real(nights: Iterable[date], config: Config, now: datetime) -> tuple[date, ...]:
+    """Give the nights that can have been: a later one was run by a clock that was ahead, and says nothing of today."""
+    today = now.astimezone(config.site.zone).date()
+    return tuple(day for day in nights if day <= today)
 
 
 def _changed_since(config: Config, worker: Worker) -> bool:

@@ -167,7 +167,7 @@ def _failed() -> Need:
 
 def _since(need: Need, before: Mapping[str, Need], now: datetime, letter: str) -> Need:
     old = before.get(need.key)
-    if old:
+    if old and datetime.fromisoformat(old.since) <= now:  # else a clock that was ahead wrote it: it would never be late
         return replace(need, since=old.since, told=old.told, letter=old.letter)
     return replace(need, since=now.isoformat(), letter=letter)
 

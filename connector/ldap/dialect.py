@@ -40,7 +40,7 @@ class Vocabulary:
     last_login: tuple[str, ...]
     extra: tuple[str, ...]
     person_filter: str
-    person_class: str
+    person_classes: frozenset[str]
     group_filter: str
     group_classes: frozenset[str]
 
@@ -65,7 +65,7 @@ VOCABULARIES = {
         extra=("adminCount", "memberOf", "primaryGroupID"),
         # MS-ADTS 2.2.17: SAM_NORMAL_USER_ACCOUNT; computers and trusts have other types.
         person_filter="(sAMAccountType=805306368)",
-        person_class="user",
+        person_classes=frozenset({"user"}),
         group_filter="(objectCategory=group)",
         group_classes=frozenset({"group"}),
     ),
@@ -81,7 +81,11 @@ VOCABULARIES = {
         last_login=("pwdLastSuccess", "authTimestamp"),
         extra=("entryCSN", "memberOf"),
         person_filter="(objectClass=person)",
-        person_class="person",
+        # OpenLDAP keeps an entry's classes as they were written, often without those above: RFC 4519 3.10 and 3.12,
+        # RFC 2798 3, cosine.schema. Only a search knows that each of these is a person.
+        person_classes=frozenset(
+            {"person", "organizationalperson", "inetorgperson", "residentialperson", "pilotperson", "newpilotperson"}
+        ),
         group_filter="(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames))",
         group_classes=frozenset({"groupofnames", "groupofuniquenames"}),
     ),

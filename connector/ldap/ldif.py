@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from connector.errors import ConfigError, ConnectorError, SourceError, TargetUnreachable
 from connector.interfaces import Site
 from connector.ldap.change_records import append_records, change_record
+from connector.ldap.dialect import Dialect, Vocabulary
 from connector.ldap.durable import replace_file
 from connector.ldap.entry import Lens, to_account
 from connector.ldap.ldif_file import Edit, LdifEntry, LdifError, edit, edited, parse
@@ -174,7 +175,7 @@ class LdifDirectory:
         base = self._settings.base_key
         accounts: dict[str, tuple[Account, LdifEntry]] = {}
         for entry in entries:
-            if not _is_person(entry, words.person_class) or not self._is_below(entry, base):
+            if not _is_person(entry, words) or not self._is_below(entry, base):
                 continue
             try:
                 account = to_account(entry.dn, entry.raw, lens)
@@ -240,6 +241,9 @@ def _classes(entry: LdifEntry) -> frozenset[str]:
     return frozenset(value.decode("ascii", "replace").lower() for value in entry.raw.get("objectclass", ()))
 
 
-def _is_person(entry: LdifEntry, person_class: str) -> bool:
+def _is_person(entry: LdifEntry, words: Vocabulary) -> bool:
+    """Say whether a search for people would find the entry: its class may be below a person's and not name that."""
     classes = _classes(entry)
-    return person_class in classes and "computer" not in classes
+    if words.dialect is Dialect.OPENLDAP and {"cn", "sn"} <= entry.raw.keys():
+        return True  # RFC 4519 3.12: what a person must have, whatever a school calls a class of its own
+    return not words.person_classes.isdisjoint(classes) and "computer" not in classes

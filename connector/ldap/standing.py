@@ -123,7 +123,7 @@ class Standing:
 
     def _entry(self, dn: str, raw: RawAttributes) -> Entry:
         classes = {value.decode("ascii", "replace").lower() for value in raw.get("objectclass", ())}
-        is_person = self._words.person_class in classes and "computer" not in classes
+        is_person = not self._words.person_classes.isdisjoint(classes) and "computer" not in classes
         return Entry(dn, raw, to_account(dn, raw, self._lens) if is_person else None)
 
     def _by_guid(self, guid: str) -> bytes:

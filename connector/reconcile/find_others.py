@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from connector.errors import UnknownPerson
 from connector.reconcile.journal_values import OpenLeg
 from connector.reconcile.judge import Judgement
-from connector.reconcile.text import fold
+from connector.reconcile.text import fold, fold_id
 from connector.reconcile.wording import clean
 
 
@@ -33,7 +33,7 @@ def find_open(legs: Sequence[OpenLeg], text: str) -> int | str:
     """Find what is open by revocation number (12 or #12), person_id, code or key. Raises UnknownPerson for several."""
     typed = text.strip()
     numbers = {leg.revocation_id for leg in legs if typed.removeprefix("#") == str(leg.revocation_id)}
-    people = {leg.key for leg in legs if typed in (leg.key, leg.person_id) or fold(typed) == fold(leg.code)}
+    people = {leg.key for leg in legs if typed in (leg.key, leg.person_id) or fold_id(typed) == fold_id(leg.code)}
     if len(numbers) + len(people) > 1:
         raise UnknownPerson(
             f"{clean(typed)!r} is a revocation's number and a person, or several people.",

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from connector.errors import UnknownPerson
 from connector.reconcile.correlate import Identity
 from connector.reconcile.decide import Decision, Decisions
-from connector.reconcile.text import fold
+from connector.reconcile.text import fold, fold_id
 from connector.reconcile.wording import clean, label_of, who
 
 _UNDECOMPOSED = str.maketrans(
@@ -103,13 +103,13 @@ def _by_id(identity: Identity, typed: str) -> bool:
 def _by_code(identity: Identity, typed: str) -> bool:
     """By the contact code of today; where there is no record, by the code that member or account still carry."""
     if identity.person:
-        return fold(identity.person.code) == fold(typed)
+        return fold_id(identity.person.code) == fold_id(typed)
     codes = [m.code for m in identity.members] + [a.account.employee_id for a in identity.accounts]
-    return any(c and fold(c) == fold(typed) for c in codes)
+    return any(c and fold_id(c) == fold_id(typed) for c in codes)
 
 
 def _by_previous_code(identity: Identity, typed: str) -> bool:
-    return identity.person is not None and fold(typed) in map(fold, identity.person.previous_codes)
+    return identity.person is not None and fold_id(typed) in map(fold_id, identity.person.previous_codes)
 
 
 def _by_username(identity: Identity, typed: str) -> bool:

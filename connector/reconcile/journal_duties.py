@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 
 from connector.reconcile.journal_claims import fence
 from connector.reconcile.journal_daemon_tables import duties, outbox
 from connector.reconcile.journal_store import Store, Writing, insert_rows, upsert
 from connector.reconcile.journal_values import Claim
+
+_FARTHEST = timedelta(hours=2)
+"""No try is put off for so long: one that is due later was written by a clock that was ahead, and is due now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ class Duties:
         """Give the messages to be sent now, the oldest first."""
         with self._store.reading() as conn:
             now = self._store.clock(conn)
-            query = select(outbox).where(outbox.c.sent_at.is_(None), outbox.c.next_at <= now)
+            is_due = or_(outbox.c.next_at <= now, outbox.c.next_at > now + _FARTHEST)
+            query = select(outbox).where(outbox.c.sent_at.is_(None), is_due)
             return tuple(_message(row) for row in conn.execute(query.order_by(outbox.c.id).limit(limit)))
 
     def unsent(self) -> tuple[Message, ...]:

@@ -22,6 +22,7 @@ from connector.reconcile.plan import assemble, build_plan
 from connector.reconcile.plan_values import Plan, PlannedLeg
 from connector.reconcile.school import School
 from connector.reconcile.snapshot import Snapshot
+from connector.reconcile.text import fold
 
 Address = tuple[str, LegKind, str, str]
 """Identity key, kind, target and subject: what one leg closes."""
@@ -128,13 +129,9 @@ def _with_warnings(plan: Plan, snapshot: Snapshot, school: School, alarms: Seque
     warnings = [*alarms, *plan.warnings]
     if "relationships.restricted" in snapshot.people.missing:
         warnings.append("The admin system has no restricted column: court orders cannot be seen here.")
-    configured = {r.casefold() for r in school.rules.grace_days}
-    odd = {
-        e.exit_reason
-        for e in snapshot.people.enrolments
-        if e.exit_date and e.exit_reason.strip().casefold() not in configured
-    }
-    for reason in sorted(odd):
+    configured = {fold(reason) for reason in school.rules.grace_days}
+    reasons = {e.exit_reason for e in snapshot.people.enrolments if e.exit_date}
+    for reason in sorted(r for r in reasons if fold(r) not in configured):
         name = repr(reason) if reason else "a blank exit reason"
         warnings.append(f"No grace is configured for {name}: it gets the longest, {school.rules.longest_grace} days.")
     return replace(plan, warnings=tuple(warnings))

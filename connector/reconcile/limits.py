@@ -17,6 +17,7 @@ from connector.reconcile.memory import Closed
 from connector.reconcile.night import Night, is_over
 from connector.reconcile.plan_values import Objection, Plan, Revocation
 from connector.reconcile.school import School
+from connector.reconcile.text import fold
 
 NOTHING_CLOSED = "Nothing was closed."
 URGENT_ONLY = "Only what is urgent is closed."
@@ -179,7 +180,8 @@ def _too_many(
 
 def with_cut(objection: Objection, plan: Plan, key: str, value: str) -> Objection:
     """Say how to close only the rows that do not have a factor, and what to type; nothing where no row is left."""
-    others = sum(r.applies and (key, value) not in r.factors for r in plan.revocations)
+    wanted = fold(value)
+    others = sum(r.applies and wanted not in map(fold, r.values(key)) for r in plan.revocations)
     if not others:
         return objection
     command = f"connector plan --without {shlex.quote(f'{key}={value}')}"

@@ -15,6 +15,7 @@ from connector.reconcile.decide import Decision, Decisions, ready_to_revoke
 from connector.reconcile.doors import SessionUser, unread_lost
 from connector.reconcile.memory import Memory, Release
 from connector.reconcile.plan_values import Addition, Evidence, Plan, PlannedLeg, Revocation
+from connector.reconcile.text import fold
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _ID_LENGTH = 8
@@ -208,23 +209,23 @@ def _factors(decision: Decision, decisions: Decisions) -> Iterable[tuple[str, st
 
 
 def without(plan: Plan, factors: Sequence[tuple[str, str]]) -> Plan:
-    """Cut out the rows that have one of these factors, by `key=value`, case-insensitively.
+    """Cut out the rows that have one of these factors, by `key=value`, compared as everywhere: without case or marks.
 
     Raises PlanError for a factor no row has: a cut that cuts nothing is a slip of the pen, and somebody would go.
     """
     _refuse_unknown(plan, factors)
-    unwanted = {(k.casefold(), v.casefold()) for k, v in factors}
-    kept = tuple(r for r in plan.revocations if unwanted.isdisjoint((k.casefold(), v.casefold()) for k, v in r.factors))
-    additions = tuple(a for a in plan.additions if ("portal", a.portal.casefold()) not in unwanted)
+    unwanted = {(fold(k), fold(v)) for k, v in factors}
+    kept = tuple(r for r in plan.revocations if unwanted.isdisjoint((fold(k), fold(v)) for k, v in r.factors))
+    additions = tuple(a for a in plan.additions if ("portal", fold(a.portal)) not in unwanted)
     return assemble(kept, additions, plan.as_of, plan.unread, plan.warnings)
 
 
 def _refuse_unknown(plan: Plan, factors: Sequence[tuple[str, str]]) -> None:
     known = {f for row in plan.revocations for f in row.factors} | {("portal", a.portal) for a in plan.additions}
-    folded = {(k.casefold(), v.casefold()) for k, v in known}
+    folded = {(fold(k), fold(v)) for k, v in known}
     for key, value in factors:
-        if (key.casefold(), value.casefold()) not in folded:
-            values = sorted(f"{k}={v}" for k, v in known if k.casefold() == key.casefold())
+        if (fold(key), fold(value)) not in folded:
+            values = sorted(f"{k}={v}" for k, v in known if fold(k) == fold(key))
             keys = sorted({k for k, _ in known})
             there = f"There is: {', '.join(values)}." if values else f"KEY is one of {', '.join(keys) or 'nothing'}."
             raise PlanError(f"No row of this plan has {key}={value}: nothing would be left out.", there)

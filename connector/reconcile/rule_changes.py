@@ -4,7 +4,7 @@ However few people they touch, these are looked at by a person: a rule is change
 that disappears lets somebody in whom a court keeps out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields, replace
 
 from connector.model import URGENT, LegKind, Reason
@@ -28,15 +28,17 @@ _NAMED = 10
 
 def rule_objections(plan: Plan, decisions: Decisions, baseline: Baseline, since: str) -> Iterable[Objection]:
     """Object to every contact type, portal or rule that changed and touches somebody in the plan."""
-    yield from _type_objections(plan, decisions.school, baseline, since)
-    for objection in (
-        *_portal_objections(plan, decisions.scene.portals, baseline, since),
-        *_config_objections(plan, decisions.school.rules, baseline, since),
-    ):
-        yield _withholding(objection, plan.revocations, decisions.school, baseline.school)
+    waiting = _let_in_by_old_rules(plan, decisions.school, baseline.school)
+    yield from _type_objections(plan, decisions.school, baseline, since, waiting)
+    # Which of the children lets somebody in is no portal's rule: an order never waits for one that changed.
+    yield from _portal_objections(plan, decisions.scene.portals, baseline, since)
+    for objection in _config_objections(plan, decisions.school.rules, baseline, since):
+        yield _withholding(objection, waiting)
 
 
-def _type_objections(plan: Plan, now: School, baseline: Baseline, since: str) -> Iterable[Objection]:
+def _type_objections(
+    plan: Plan, now: School, baseline: Baseline, since: str, waiting: Collection[str]
+) -> Iterable[Objection]:
     names = {fold(t.name): t.name for t in (*baseline.people.contact_types, *now.reading.contact_types)}
     applied = [r for r in plan.revocations if _goes_by_itself(r)]
     for folded, name in sorted(names.items()):
@@ -45,29 +47,37 @@ def _type_objections(plan: Plan, now: School, baseline: Baseline, since: str) ->
         if touched:
             said = f"{len(touched):,} of {len(applied):,} share contact type {name}, {text} since {since}."
             objection = Objection(f"rule-changed:{name}", f"{said} {NOTHING_CLOSED}", MEND)
-            yield _withholding(with_cut(objection, plan, "contact_type", name), touched, now, baseline.school)
+            here = waiting and [r.key for r in touched if r.key in waiting]
+            yield _withholding(with_cut(objection, plan, "contact_type", name), here)
 
 
-def _withholding(objection: Objection, rows: Iterable[Revocation], now: School, before: School) -> Objection:
+def _withholding(objection: Objection, waiting: Collection[str]) -> Objection:
     """Let urgent rows wait too that no new order closes but the changed rule: it may be as wrong for them."""
-    waiting = sorted(r.key for r in rows if r.urgent and r.applies and _was_let_in_beside(r, now, before))
     if not waiting:
         return objection
     rows_wait = "1 urgent row waits" if len(waiting) == 1 else f"{len(waiting):,} urgent rows wait"
-    text = f"{objection.text} {rows_wait} too: without this change nothing would close {_it(waiting)}."
-    return replace(objection, text=text, withholds=tuple(waiting))
+    it = "it" if len(waiting) == 1 else "them"
+    text = f"{objection.text} {rows_wait} too: under the rules as they were nothing would close {it}."
+    return replace(objection, text=text, withholds=tuple(sorted(waiting)))
 
 
-def _it(waiting: Sequence[str]) -> str:
-    return "it" if len(waiting) == 1 else "them"
+def _let_in_by_old_rules(plan: Plan, now: School, before: School) -> frozenset[str]:
+    """Give the urgent rows of people restricted for some children whom, by the old rules, the others let in today.
+
+    Whoever would be closed by those too, because the other child has left, waits for no rule.
+    """
+    known = [r.key for r in plan.revocations if r.urgent and r.applies and _has_no_new_order(r, now, before)]
+    if not known or (before.rules == now.rules and before.flags == now.flags):
+        return NOBODY
+    reading = replace(now.reading, contact_types=before.reading.contact_types)
+    undone = School(reading, before.rules, now.as_of, now.named)
+    return frozenset(key for key in known if not restrictions(undone.standings(key)))
 
 
-def _was_let_in_beside(row: Revocation, now: School, before: School) -> bool:
-    """Say whether somebody restricted for some children had access by the others, and no order was added since."""
+def _has_no_new_order(row: Revocation, now: School, before: School) -> bool:
     if URGENT.intersection(row.reasons) != {Reason.RESTRICTED} or row.key not in before.people:
         return False
-    known = before.barred.get(row.key, NOBODY)
-    return now.barred.get(row.key, NOBODY) <= known and not restrictions(before.standings(row.key))
+    return now.barred.get(row.key, NOBODY) <= before.barred.get(row.key, NOBODY)
 
 
 def _goes_by_itself(row: Revocation) -> bool:

@@ -11,6 +11,8 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
+from connector.scim.orphaned import end_with_parent
+
 THREADS = 16
 """Of one worker: as many requests wait for the disk or for the targets at once."""
 
@@ -48,6 +50,7 @@ def main(words: Sequence[str]) -> None:
     """Serve: `python -m connector.scim.listening HOST PORT WORKERS [CERTIFICATE KEY]`."""
     host, port, workers, *tls = words
     certificate, key = map(Path, tls) if tls else (None, None)
+    end_with_parent()
     listen(host, int(port), int(workers), certificate, key)
 
 

@@ -56,6 +56,7 @@ _ALIKE = Prepared(
     select(
         or_(
             exists().where(among(scim_usernames.c.name_key, "names")),
+            exists().where(among(scim_people.c.email_key, "names")),  # a user name may be an e-mail
             exists().where(among(scim_emails.c.user_id, "users"), scim_people.c.email_key == scim_emails.c.value_key),
         ).label("alike")
     )

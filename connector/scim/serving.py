@@ -36,6 +36,7 @@ from connector.scim.gate import Gate
 from connector.scim.groups import Groups
 from connector.scim.listing import Listing
 from connector.scim.lookup import Lookup
+from connector.scim.orphaned import end_with_parent
 from connector.scim.paging import DEFAULT_PAGE, Cursors
 from connector.scim.quick import Quick
 from connector.scim.reading import Reader
@@ -168,6 +169,7 @@ def _unforeseen(error: Exception) -> Response:
 def worker(*, acts: bool | None = None) -> Flask:
     """Give a worker its application. `CONNECTOR_CONFIG` names the school; `acts` is as for `application`."""
     configure(sys.stderr, json=True)
+    end_with_parent()
     return application(Path(os.environ[CONFIG_VARIABLE]), acts=acts)
 
 
@@ -201,7 +203,13 @@ class Watched:
             if process.poll() is not None:
                 _log.error("scim process %s ended with %s; it is started again", index, process.returncode)
                 if not self.stopping.wait(_RESTART_SECONDS):
-                    self._start(index)
+                    self._start_again(index)
+
+    def _start_again(self, index: int) -> None:
+        try:
+            self._start(index)
+        except OSError as error:  # no memory or no process to be had just now: the others go on
+            _log.error("scim process %s cannot be started: %s; it is tried again", index, error.strerror)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stopping.set()

@@ -87,6 +87,17 @@ def test_it_comes_late_where_its_night_does_not_come(tmp_path: Path) -> None:
     assert len(one.subjects("digest")) == 1
 
 
+def test_a_clock_that_was_a_year_ahead_keeps_no_later_week_from_its_digest(tmp_path: Path) -> None:
+    one = told(tmp_path)
+    one.clock.on(days=365)
+    one.nights_pass()
+    one.clock.on(days=-365)
+
+    one.nights_pass(5)
+
+    assert [letter.name[-10:] for letter in one.letters("digest")] == ["2026-11-16", "2026-11-23"]
+
+
 def test_a_stopped_week_names_the_objection(tmp_path: Path) -> None:
     one = told(tmp_path, families=9).reported(digest=MONDAY)
     one.nights.school.limits(max_revocations=2, share_floor=1)

@@ -20,7 +20,7 @@ from PIL import Image
 
 import connector.post
 from connector.config_daemon import Webhook
-from connector.daemon import sending
+from connector.daemon import hanging_up, sending
 from connector.daemon.letters import content_of
 from connector.daemon.sending import Sending
 from connector.daemon.webhook import Genuine, checked
@@ -29,7 +29,7 @@ from connector.outgoing import findings
 from connector.post import Letter, Mail
 from tests.daemon.mailed import MAIL, Mailed, told
 from tests.servers import free_port, https, smtp, stop
-from tests.servers.greylisting import LATER, NEVER, Greylisting
+from tests.servers.greylisting import LATER, NEVER, Greylisting, Leaving
 from tests.servers.https import WebServer
 from tests.servers.smtp import MailServer
 
@@ -151,6 +151,40 @@ def test_whom_the_server_puts_off_gets_the_same_a_minute_later_and_the_others_on
     assert LATER not in kept.value
 
 
+def test_what_was_taken_is_sent_though_the_server_is_gone_before_the_goodbye(tmp_path: Path) -> None:
+    (tmp_path / "mail").mkdir()
+    server = smtp.start(tmp_path / "mail", "starttls", handler=f"{Leaving.__module__}.{Leaving.__qualname__}")
+    try:
+        one = told(tmp_path, sends=True).reported(mail=mail_to(server)).leave("ok0").nights_pass()
+        taken = arrived(server)
+    finally:
+        stop(server.process)
+
+    assert len(taken) == 1
+    assert one.journal.duties.unsent() == ()
+
+
+def test_what_a_clock_that_was_a_year_ahead_put_leaves_today(tmp_path: Path, server: MailServer) -> None:
+    one = told(tmp_path).reported(mail=mail_to(server)).leave("ok0")
+    one.clock.on(days=365)
+    one.nights_pass()
+    one.clock.on(days=-365)
+    one.sends = True
+    one.minutes_pass(2)
+
+    assert one.journal.duties.unsent() == ()
+
+
+def test_what_was_never_tried_is_tried_once_before_it_is_given_up(tmp_path: Path, server: MailServer) -> None:
+    one = told(tmp_path).reported(mail=mail_to(server)).leave("ok0").nights_pass()
+    (waiting,) = one.journal.duties.unsent()
+    one.clock.on(days=4)  # over a long weekend the machine was off
+    one.sends = True
+    one.minutes_pass(2)
+
+    assert f"<{waiting.name}@school.example>" in {message["Message-ID"] for message in arrived(server)}
+
+
 def test_a_mail_server_that_stutters_for_ever_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connector.post, "_ALL_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -161,12 +195,13 @@ def test_a_mail_server_that_stutters_for_ever_is_hung_up_on(tmp_path: Path, monk
     assert {"does not answer" in message.problem for message in one.journal.duties.unsent()} == {True}
 
 
-def _stutter(listener: socket.socket) -> None:
+def _stutter(listener: socket.socket, begins: bytes = b"") -> None:
     """Answer byte by byte, as a tarpit does."""
     with suppress(OSError):
         while True:
             connection, _ = listener.accept()
             with connection, suppress(OSError):
+                connection.send(begins)
                 while True:
                     connection.send(b"2")
                     time.sleep(0.05)
@@ -297,6 +332,21 @@ def test_a_redirect_is_not_followed(tmp_path: Path, web: WebServer) -> None:
 
     assert {asked.path for asked in web.asked} == {"/connector"}
     assert "redirects are not followed" in one.journal.duties.unsent()[0].problem
+
+
+@pytest.mark.parametrize("begins", [b"HTTP/1.1 ", b"HTTP/1.1 200 OK\r\nX-Slow: "])
+def test_a_web_server_that_stutters_for_ever_is_hung_up_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begins: bytes
+) -> None:
+    monkeypatch.setattr(hanging_up, "_ALL_SECONDS", 0.2)
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_stutter, args=(listener, begins), daemon=True).start()
+        hook = Webhook(f"http://127.0.0.1:{listener.getsockname()[1]}/", Secret(env="HOOK_SECRET"), "")
+        one = told(tmp_path, sends=True, retry_minutes=1_440).reported(mail=None, webhook=hook)
+        one.leave("ok0").goes_on(one.daemon(), hours=14)
+
+    assert {"does not answer" in message.problem for message in one.journal.duties.unsent()} == {True}
 
 
 def test_a_web_server_nobody_vouches_for_gets_nothing(tmp_path: Path, web: WebServer) -> None:

@@ -77,6 +77,20 @@ def test_a_config_that_is_newer_than_the_daemon_is_a_warning(tmp_path: Path) -> 
     assert (said.level, said.remedy) == (Level.WARNING, "Start the daemon anew.")
 
 
+def test_a_night_of_a_clock_that_was_ahead_hides_no_night_that_did_not_come(tmp_path: Path) -> None:
+    one = harbour(tmp_path)
+    one.daemon().once()
+    one.clock.on(days=365)
+    one.daemon().once()
+    one.clock.on(days=-363)
+
+    said = seen(one)
+
+    assert said is not None
+    assert said.level is Level.WARNING
+    assert "none came to its end for 2026-11-20" in said.message
+
+
 def test_who_worked_is_read_as_it_was_written_and_nothing_else_is() -> None:
     worker = Worker("attic", 41, datetime(2026, 11, 18, tzinfo=UTC), once=True)
 

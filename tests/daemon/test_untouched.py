@@ -90,6 +90,18 @@ def test_a_plan_that_was_approved_is_touched(tmp_path: Path) -> None:
     assert one.subjects("untouched") == []
 
 
+def test_a_clock_that_was_ahead_lets_nobody_wait_for_ever(tmp_path: Path) -> None:
+    one = told(tmp_path).reported(escalate_to=("head@school.example",))
+    one.clock.on(days=365)
+    one.nights.school.limits(max_revocations=0)
+    one.leave("ok0").nights_pass()
+    one.clock.on(days=-365)
+
+    one.nights_pass(3)
+
+    assert len(one.letters("untouched")) == 1
+
+
 def test_nights_that_do_not_run_are_told_one_level_up(tmp_path: Path) -> None:
     one = told(tmp_path, retry_minutes=480).reported(escalate_to=(HEAD,))
     one.nights.admin.trouble.down = True

@@ -158,6 +158,19 @@ def test_an_openldap_export_is_locked_by_a_line_of_its_own_and_unlocked_without_
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize("classes", [("inetOrgPerson",), ("top", "schoolPerson"), ("top", "residentialPerson")])
+def test_a_person_in_an_openldap_export_is_seen_although_the_entry_does_not_name_the_class_above_its_own(
+    tmp_path: Path, classes: tuple[str, ...]
+) -> None:
+    entry = ("dn: uid=nora,OU=P,DC=x", *(f"objectClass: {name}" for name in classes), "uid: nora", "cn: Nora", "sn: Ng")
+    group = ("dn: cn=team,OU=P,DC=x", "objectClass: groupOfNames", "cn: team", "member: uid=nora,OU=P,DC=x", "")
+    write(tmp_path, *entry, f"entryUUID: {NORA}", "", *group)
+
+    seen = accounts(tmp_path, dialect=Dialect.OPENLDAP)
+
+    assert [(account.username, account.managed) for account in seen] == [("nora", True)]
+
+
 # --- files that are not believed --------------------------------------------------------------------------------
 
 

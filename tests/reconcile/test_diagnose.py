@@ -66,6 +66,15 @@ def test_a_person_answers_to_a_previous_code_nobody_holds_today() -> None:
     assert keys(sample, "old77") == ["1094"]
 
 
+def test_a_code_is_found_as_accounts_are_matched_by_it_however_wide_it_is_written() -> None:
+    wide = "".join(chr(ord(character) + 0xFEE0) for character in "AB12")
+    judged = school().person("p1", code=wide).person("p2", code="CD34", previous_codes=(wide,)).judge()
+
+    assert keys(judged.decisions, "ab12") == ["p1"]
+    assert keys(judged.decisions, wide) == ["p1"]
+    assert keys(judged.decisions, "\uff43\uff4434") == ["p2"]
+
+
 def test_the_code_of_today_goes_before_a_previous_one(decisions: Decisions) -> None:
     assert keys(decisions, "HUG1160") == ["1160"]
 

@@ -166,6 +166,12 @@ def test_an_exit_reason_nobody_configured_is_warned_about() -> None:
     assert plan.warnings == ("No grace is configured for 'exchange': it gets the longest, 60 days.",)
 
 
+def test_nobody_is_warned_about_an_exit_reason_that_counts_as_one_that_is_configured() -> None:
+    one = school().rules(grace_days={"moved away": 3}).student(left=YESTERDAY, why="Moved\u200e  away")
+
+    assert one.contact().judge().plan.warnings == ()
+
+
 @pytest.mark.parametrize(
     ("early", "ahead", "at_school"), [(0, 0, True), (0, 1, False), (14, 14, True), (14, 15, False)]
 )

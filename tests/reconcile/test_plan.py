@@ -204,6 +204,27 @@ def test_without_cuts_the_rows_with_a_factor_whatever_its_case() -> None:
     assert cut.plan_id != plan.plan_id
 
 
+@pytest.mark.parametrize("written", ["Stepmother", "stepmother ", "Step\u200emother"])
+def test_the_cut_an_objection_offers_leaves_out_everybody_it_is_about_however_their_type_is_written(
+    written: str,
+) -> None:
+    one = (
+        school()
+        .contact_type("Stepmother", flag=True)
+        .families(3)
+        .family("p1", contact_type=written)
+        .family("p2")
+        .next_night()
+    )
+    judged = one.leave("p1").leave("p2").contact_type("Stepmother", flag=False).judge()
+
+    (objection,) = [o for o in judged.plan.objections if o.label == "rule-changed:Stepmother"]
+    cut = without(judged.plan, [("contact_type", "Stepmother")])
+
+    assert "To close only the other 1, leave these out:" in objection.fix
+    assert [r.key for r in cut.revocations] == ["p2"]
+
+
 def test_without_a_portal_cuts_its_additions_too() -> None:
     plan = school().portal(ASSOCIATION).person().role(role="Parent").judge().plan
 

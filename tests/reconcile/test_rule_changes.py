@@ -302,7 +302,7 @@ def test_who_is_restricted_for_another_child_waits_like_everybody_a_changed_flag
     assert judged.going == []
     assert judged.text("rule-changed:Father").startswith(
         "1 of 1 share contact type Father, flag yes→no since 20 Nov. Nothing was closed. "
-        "1 urgent row waits too: without this change nothing would close it."
+        "1 urgent row waits too: under the rules as they were nothing would close it."
     )
 
 
@@ -318,6 +318,38 @@ def test_an_order_goes_before_a_flag_where_the_other_child_has_left() -> None:
     one.relationships = [replace(r, ended_on=YESTERDAY) if r.student_id == "s2" else r for r in one.relationships]
 
     assert one.judge().going == ["p1"]
+
+
+@pytest.mark.parametrize("changed", ["a rule", "a portal", "the contact type that the order itself is under"])
+def test_an_order_waits_for_no_changed_rule_where_the_other_child_has_left(changed: str) -> None:
+    one = father_of_two()
+    one.relationships = [replace(r, ended_on=YESTERDAY) if r.student_id == "s2" else r for r in one.relationships]
+    match changed:
+        case "a rule":
+            one.rules(notice_days=3)
+        case "a portal":
+            one.portal(replace(ENGAGE, status_default=MemberStatus.DISABLED))
+        case _:
+            one.contact_type("Father", flag=False)
+
+    judged = one.judge()
+
+    assert len(judged.labels) == 1
+    assert judged.going == ["p1"]
+
+
+def test_who_is_restricted_for_another_child_waits_for_a_grace_that_was_cut() -> None:
+    one = father_of_two().rules(grace_days={"graduated": 0, "left": 0})
+    gone = [
+        replace(e, exit_date=YESTERDAY, exit_reason="graduated") if e.student_id == "s2" else e for e in one.enrolments
+    ]
+    one.enrolments = gone
+
+    judged = one.judge()
+
+    assert judged.row("p1").urgent
+    assert judged.going == []
+    assert "1 urgent row waits too" in judged.text("rule-changed:grace_days.graduated")
 
 
 def test_who_is_blocked_does_not_wait_for_a_flag() -> None:

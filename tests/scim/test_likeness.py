@@ -11,6 +11,7 @@ from connector.reconcile.journal_people import write_block
 from connector.reconcile.journal_scim_tables import scim_people, scim_usernames, scim_users
 from connector.reconcile.memory import Block
 from connector.scim.clients import Client
+from connector.scim.errors import ScimError
 from tests.scim.endpoint import ENTERPRISE, Provider, provider
 from tests.scim.school import Mirrored, mirrored
 
@@ -86,6 +87,27 @@ def test_a_leaver_is_deactivated_whomever_they_are_like_and_not_let_in_again(sch
     assert (closed.status, closed.json["active"]) == (200, False)
     assert opened.status == 403
     assert entra.get(f"/Users/{made['id']}").json["active"] is False
+
+
+@pytest.mark.parametrize("what", ["user name", "user name that is an e-mail", "e-mail"])
+def test_whoever_is_like_somebody_by_now_is_not_let_in_again_in_a_batch_either(
+    school: Mirrored, entra: Provider, what: str
+) -> None:
+    name = "amy@new.example" if "that is" in what else "amy.new"
+    mails = [{"value": "amy@new.example"}] if what == "e-mail" else []
+    made = entra.user(name, active=False, emails=mails)
+    store, person = school.connector.journal.store, {"person_id": "p-new", "code_key": "new1"}
+    with store.writing() as writing:  # the admin system has her by now
+        there = dict(writing.conn.execute(select(scim_people)).mappings().first() or {})
+        mail = "" if what == "user name" else "amy@new.example"
+        writing.conn.execute(scim_people.insert(), there | person | {"email_key": mail})
+        writing.conn.execute(scim_usernames.insert(), {"person_id": "p-new", "name_key": "amy.new"})
+
+    with store.writing() as writing:
+        row = writing.conn.execute(select(scim_users).where(scim_users.c.id == made["id"])).one()
+        school.gate.foresee(writing, [], [row])
+        with pytest.raises(ScimError, match="employeeNumber"):
+            school.gate.update(writing, CLIENT, row, made | {"active": True})
 
 
 def test_what_a_user_was_created_with_stands_in_no_changes_way(school: Mirrored, entra: Provider) -> None:

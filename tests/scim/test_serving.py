@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,9 +16,10 @@ from connector.config import load
 from connector.errors import ConfigError
 from connector.journal_key import open_journal
 from connector.scim.clients import Client, Clients
-from connector.scim.serving import Address, Watched, application, serve
+from connector.scim.serving import CONFIG_VARIABLE, Address, Watched, application, serve
 from tests.servers import free_port, stop, tail
 from tests.servers.certificates import make_authority, make_leaf
+from tests.waiting import wait_for
 
 SECONDS = 30
 CONFIG = """
@@ -136,6 +138,26 @@ def _asked(port: int, log: Path, process: "subprocess.Popen[bytes]", headers: di
     pytest.fail(f"the endpoint did not start:\n{tail(log)}", pytrace=False)
 
 
+def test_workers_whose_listener_was_killed_serve_nobody_any_more(config: Path, tmp_path: Path) -> None:
+    with open_journal(load(config)):
+        port, log = free_port(), tmp_path / "listening.log"
+    command = [sys.executable, "-m", "connector.scim.listening", "127.0.0.1", str(port), "1"]
+    environment = {**os.environ, CONFIG_VARIABLE: str(config)}
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=tmp_path, env=environment)
+    before = _asked(port, log, process, {})
+    process.kill()
+    process.wait()
+
+    assert before == 401
+    wait_for(lambda: not _listens(port), 60)
+
+
+def _listens(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as to:
+        return to.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_a_process_that_ends_by_itself_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connector.scim.serving._RESTART_SECONDS", 0.01)
     lives = tmp_path / "lives"
@@ -152,3 +174,22 @@ def test_a_process_that_ends_by_itself_is_started_again(tmp_path: Path, monkeypa
             signal.signal(number, handler)
 
     assert lives.exists()
+
+
+def test_a_process_that_cannot_be_started_just_now_takes_no_other_one_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.scim.serving._RESTART_SECONDS", 0.01)
+    program, away, lives = tmp_path / "program", tmp_path / "away", tmp_path / "lives"
+    program.write_text(f"#!/bin/sh\necho x >> {lives}\nmv {program} {away}\n")
+    program.chmod(0o755)
+    # It gives the program back a while after that has gone, and ends everything with its second life.
+    other = f"until mv {away} {program}; do sleep 0.1; done; until [ -e {away} ]; do sleep 0.1; done; kill $PPID; cat"
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        Watched(([str(program)], ["/bin/sh", "-c", f"sleep 0.5; {other}"]), dict(os.environ)).run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    assert lives.read_text() == "x\nx\n"

@@ -1,4 +1,4 @@
-"""What the throw-away mail server may do with recipients: put some off at first (greylisting), refuse some for good."""
+"""What the throw-away mail server may do: put recipients off (greylisting), refuse some, leave without goodbye."""
 
 from aiosmtpd.handlers import Mailbox
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -22,3 +22,11 @@ class Greylisting(Mailbox):
             return "450 4.2.0 greylisted, try again"
         envelope.rcpt_tos.append(address)
         return "250 OK"
+
+
+class Leaving(Mailbox):
+    """Keeps every message, and has no time for a goodbye any more."""
+
+    async def handle_QUIT(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802 - as above
+        """Answer as a server does that is being shut down. RFC 5321 3.8."""
+        return "421 4.3.2 shutting down"
