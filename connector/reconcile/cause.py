@@ -84,6 +84,8 @@ def _person_changes(person_id: str, before: School, now: School) -> Iterable[Cha
         yield Change("status", new.status, f"status {old.status}→{new.status}")
     if old and new and old.code != new.code:
         yield Change("contact_code", "changed", "contact code changed")
+    if old and new and fold(old.email) != fold(new.email):
+        yield Change("e-mail", "changed", "e-mail changed")
 
 
 def flag_text(name: str, before: School, now: School) -> str:
@@ -128,6 +130,8 @@ def _enrolment_changes(person_id: str, before: School, now: School) -> Iterable[
         old, new = before.enrolments.get(student, []), now.enrolments.get(student, [])
         if old and not new:
             yield Change("enrolment", "removed", "all enrolments of the student are gone")
+        if not all(e.entry_date for e in new) and all(e.entry_date for e in old):
+            yield Change("entry_date", "removed", "entry dates are gone")
         for enrolment in new:
             if enrolment.exit_date and not _had_exit(enrolment, old):
                 yield Change("exit_date", enrolment.exit_date.isoformat(), f"exit date {enrolment.exit_date} was set")

@@ -14,7 +14,12 @@ from connector.reconcile.decide import Decisions
 from connector.reconcile.limits import MEND, NOTHING_CLOSED, URGENT_ONLY, limit_objections, people
 from connector.reconcile.night import Night, is_over
 from connector.reconcile.plan_values import HeldBy, Objection, Plan, Revocation
-from connector.reconcile.rule_changes import held_by_changed_types, restriction_objections, rule_objections
+from connector.reconcile.rule_changes import (
+    held_by_changed_types,
+    joined_objections,
+    restriction_objections,
+    rule_objections,
+)
 from connector.reconcile.sources import source_objections
 
 
@@ -54,6 +59,7 @@ def _objections(plan: Plan, decisions: Decisions, night: Night) -> Iterable[Obje
     else:
         yield from rule_objections(plan, decisions, night.baseline, night.since)
         yield from restriction_objections(decisions.school, night.baseline, night.since)
+        yield from joined_objections(plan, decisions.school, night.baseline, night.since)
         yield from _portals_closed(plan, decisions, night, night.baseline)
     yield from limit_objections(plan, decisions, night)
     yield from addition_objections(len(plan.additions), night.limits)

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, func, insert, literal, or_, select
+from sqlalchemy import Connection, RowMapping, Table, exists, func, insert, literal, or_, select
 
 from connector.errors import JournalError
 from connector.model import Hold, LegKind, LegState
@@ -246,14 +246,17 @@ def _last_changes() -> Any:
 def _recent(conn: Connection, now: datetime) -> tuple[Closed, ...]:
     table = tables.revocations
     closing = (table.c.direction == Direction.CLOSE.value) & (table.c.closed_at > now - timedelta(days=RECENT_DAYS))
-    query = select(table.c.id, table.c.key, table.c.closed_at, table.c.content).where(closing).order_by(table.c.id)
+    approval = tables.approvals.c
+    approved = exists().where(approval.plan_id == table.c.plan_id, approval.approved_at <= table.c.intended_at)
+    columns = (table.c.id, table.c.key, table.c.closed_at, table.c.content, approved.label("approved"))
+    query = select(*columns).where(closing).order_by(table.c.id)
     return tuple(_recent_one(row) for row in conn.execute(query).mappings())
 
 
 def _recent_one(row: RowMapping) -> Closed:
     revocation: Revocation = decoded(Revocation, row["content"], f"revocation {row['id']}")
     types, portals = revocation.values("contact_type"), revocation.values("portal")
-    return Closed(row["key"], row["closed_at"], types, portals, revocation.reasons)
+    return Closed(row["key"], row["closed_at"], types, portals, revocation.reasons, bool(row["approved"]))
 
 
 def _rollover_complete(conn: Connection, rollover_from: date | None) -> bool:

@@ -67,10 +67,16 @@ def limit_objections(plan: Plan, decisions: Decisions, night: Night) -> Iterable
             mine = tuple(r for r in rows if limit.concerns(r.values("contact_type"), r.values("portal")))
             earlier = _earlier(applied, recent, night, limit)
             if mine and limit.is_broken(len(mine) + len(earlier)):
-                # Urgent rows go on when others break a limit, and stop when they alone break it.
-                urgent = sum(r.urgent for r in mine) + sum(not URGENT.isdisjoint(c.reasons) for c in earlier)
+                # Urgent rows go on when others break a limit. Court orders that alone break it are a column gone wrong;
+                # what a named person approved or asked for is none.
+                orders = sum(_is_of_order(r.reasons) for r in mine)
+                orders += sum(_is_of_order(c.reasons) and not c.approved for c in earlier)
                 objection = _too_many(limit, mine, len(earlier), plan, decisions, night)
-                yield replace(objection, stops_urgent=limit.is_broken(urgent))
+                yield replace(objection, stops_urgent=limit.is_broken(orders))
+
+
+def _is_of_order(reasons: Iterable[Reason]) -> bool:
+    return URGENT.intersection(reasons) == {Reason.RESTRICTED}
 
 
 def _by_limits(
@@ -196,9 +202,11 @@ def _share_text(limit: _Limit, planned: int, earlier: int) -> str:
         said += f", after {earlier:,} in the last {'24 hours' if limit.window == _DAY else '7 days'}"
     if limit.number is not None:
         return f"{said} ([limits] {limit.key} is {limit.number:,})"
-    if limit.of:
+    if 0 < planned + earlier <= limit.of:
         said += f", {(planned + earlier) / limit.of * 100:.1f} % of"
-    of = f" {limit.of:,} active" if limit.of else ", where nobody is active"
+        of = f" {limit.of:,} active"
+    else:  # more than are left: a share of those would say nothing
+        of = f", where {f'{limit.of:,}' if limit.of else 'nobody'} {'are' if limit.of > 1 else 'is'} active"
     per = f" with {limit.factor.replace('_', ' ')} {limit.value}" if limit.factor else ""
     return f"{said}{of}{per} ([limits] {limit.key} is {limit.share * 100:g} %, at least {limit.floor:,})"
 

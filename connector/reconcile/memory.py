@@ -40,13 +40,17 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """One identity closed by us: when, why, and what its limits are counted under."""
+    """One identity closed by us: when, why, and what its limits are counted under.
+
+    `approved` says that it was closed by a plan that a named person had approved.
+    """
 
     key: str
     at: datetime
     contact_types: tuple[str, ...] = ()
     portals: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    approved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from connector.reconcile.reasons import restrictions
 from connector.reconcile.school import NOBODY, School
 from connector.reconcile.text import fold, fold_id
 
-RESTRICTION_LIFTED = "restriction-lifted"
+RESTRICTION_LIFTED, RECORDS_JOINED = "restriction-lifted", "records-joined"
+_ORDER = Reason.RESTRICTED
 _RESTRICTED = "relationships.restricted"
 _NAMED = 10
 """How many people one line names."""
@@ -172,6 +173,41 @@ def _words(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     return "none" if value is None else str(value)
+
+
+def joined_objections(plan: Plan, now: School, baseline: Baseline, since: str) -> Iterable[Objection]:
+    """Object at one person whom an order of before bars only because two records came to be one human since.
+
+    Beside a namesake, one wrong e-mail does that: who is closed by it may be somebody else.
+    """
+    rows = [r for r in plan.revocations if r.urgent and r.applies and URGENT.intersection(r.reasons) == {_ORDER}]
+    joined = [r for r in rows if _is_barred_by_joining(r.key, now, baseline.school)]
+    if joined:
+        named = ", ".join(r.code or r.key for r in joined[:_NAMED])
+        more = f" and {len(joined) - _NAMED} more" if len(joined) > _NAMED else ""
+        yield Objection(
+            RECORDS_JOINED,
+            f"A court order on another record reaches {named}{more}: since {since} the e-mail and the name, or a code "
+            f"one of them had before, say that both are one human. {NOTHING_CLOSED}",
+            "If they are two people: correct the e-mail or the name in the admin system.",
+            withholds=tuple(sorted(r.key for r in joined)),
+        )
+
+
+def _is_barred_by_joining(key: str, now: School, before: School) -> bool:
+    """Say whether all that newly bars a known record are orders that stood on other known records already."""
+    bars = now.barred.get(key, NOBODY) - before.barred.get(key, NOBODY)
+    if not bars or key not in before.people:
+        return False
+    records = now.humans.get(key, (key,))
+    carriers = [(record, student) for record in records for student in bars & _ordered(record, now)]
+    return all(student in before.barred.get(record, NOBODY) for record, student in carriers)
+
+
+def _ordered(record: str, now: School) -> frozenset[str]:
+    """Give the students an order on this very record bars from."""
+    mine = now.relationships.get(record, ())
+    return frozenset(r.student_id for r in mine if r.restricted and is_current(r, now.as_of))
 
 
 def restriction_objections(now: School, baseline: Baseline, since: str) -> Iterable[Objection]:

@@ -30,6 +30,7 @@ from connector.reconcile.memory import Block
 from connector.reconcile.plan_values import Addition, Objection, Plan, Revocation
 from connector.reconcile.reading import Progress, Targets, silent, take_snapshot, utc_now
 from connector.reconcile.resume import addresses, changes_again, decide_again, read_again, reopened
+from connector.reconcile.rule_changes import RECORDS_JOINED, RESTRICTION_LIFTED
 from connector.reconcile.snapshot import Snapshot
 from connector.reconcile.stages import ACCEPT, APPLY, RESUME, Stopwatch
 from connector.reconcile.stored_plans import cut, refuse_old
@@ -39,7 +40,7 @@ APPLIED, REPORTED, URGENT_ONLY, STOPPED_EARLY = "applied", "reported", "urgent-o
 UNBELIEVED = "source-"
 """How the labels of objections begin that say a source cannot be believed."""
 
-_CHANGED = ("rule-changed:", "restriction-lifted", "portal-closed:")
+_CHANGED = ("rule-changed:", RESTRICTION_LIFTED, RECORDS_JOINED, "portal-closed:")
 """How the labels of objections begin that compare with the last accepted run."""
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from connector.model import PersonStatus
 from connector.reconcile.cause import Cause, common_cause
+from connector.reconcile.memory import Block
 from tests.reconcile.build import FACULTY, YESTERDAY, SchoolBuilder, school
 
 Change = Callable[[SchoolBuilder], object]
@@ -52,6 +53,17 @@ def _left(one: SchoolBuilder) -> None:
     one.rules(grace_days={"graduated": 0})
 
 
+def _moved(one: SchoolBuilder) -> None:
+    for number in range(4):
+        one.change(f"p{number}", email="placeholder@mail.example")
+    one.remember(blocks={f"p{n}": Block(f"p{n}", "Ada", "") for n in range(4)})
+
+
+def _unknown(one: SchoolBuilder) -> None:
+    one.enrolments = [replace(e, entry_date=None) for e in one.enrolments]
+    one.remember(blocks={f"p{n}": Block(f"p{n}", "Ada", "") for n in range(4)})
+
+
 CHANGES: dict[str, tuple[Change, str]] = {
     "a flag": (lambda one: one.contact_type("Mother", flag=False), "contact type Mother, flag yes→no"),
     "a type that is gone": (lambda one: one.contact_type("Mother", None), "contact type Mother, flag yes→not listed"),
@@ -63,6 +75,8 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "court orders": (lambda one: each(one, restricted=True), "restricted yes, restricted no→yes"),
     "relationships": (lambda one: one.relationships.clear(), "contact type Mother, relationships removed"),
     "enrolments": (lambda one: one.enrolments.clear(), "enrolment removed, all enrolments of the student are gone"),
+    "e-mails": (_moved, "e-mail changed, e-mail changed"),
+    "entry dates": (_unknown, "entry date removed, entry dates are gone"),
 }
 
 

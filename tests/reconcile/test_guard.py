@@ -288,6 +288,18 @@ def test_urgent_rows_of_the_last_day_count_beside_those_of_tonight() -> None:
     assert [o.stops_urgent for o in one.judge().plan.objections] == [True]
 
 
+@pytest.mark.parametrize("earlier", [{"approved": True}, {"reasons": (Reason.RESTRICTED, Reason.BLOCKED)}])
+def test_what_a_person_approved_or_asked_for_keeps_no_order_of_the_next_night_waiting(earlier: dict[str, Any]) -> None:
+    recent = closed(3, HOUR, **({"reasons": (Reason.RESTRICTED,)} | earlier))
+    one = night(school().family("p1"), max_revocations=3).remember(recent=recent)
+    one.relationships[0] = replace(one.relationships[0], restricted=True)
+
+    judged = one.judge()
+
+    assert judged.labels == ["max-revocations"]
+    assert judged.going == ["p1"]
+
+
 def test_a_portal_mostly_closed_by_others_does_not_stop_urgent_rows() -> None:
     few = urgent_among(1, 9, max_portal_closed=0.2)
     many = urgent_among(9, 0, max_portal_closed=0.2)
@@ -351,6 +363,12 @@ def test_what_a_rollover_closed_does_not_stop_the_nights_after_it() -> None:
 
 
 # --- what an objection says -------------------------------------------------------------------------------------
+
+
+def test_a_share_of_more_than_are_left_is_said_without_a_percentage() -> None:
+    judged = leaving(9, 3, max_share=0.05, share_floor=5)
+
+    assert "would revoke 9 people, where 3 are active ([limits] max_share is 5 %" in judged.text("max-share")
 
 
 def test_a_limit_says_how_many_of_how_many_and_leads_to_the_mend_before_the_override() -> None:

@@ -9,7 +9,7 @@ from connector.model import LegState, MemberStatus, Outcome, Reason
 from connector.reconcile.journal import Journal
 from connector.reconcile.journal_values import ChangeKind, Direction, MembershipChange
 from connector.reconcile.memory import Closed, Memory
-from tests.reconcile.journal_builders import TODAY, begin, closed, intend, member, revocation
+from tests.reconcile.journal_builders import TODAY, begin, closed, intend, member, plan, revocation
 
 
 def test_a_new_journal_remembers_nothing(journal: Journal) -> None:
@@ -66,6 +66,17 @@ def test_usernames_are_remembered_once_and_follow_their_last_person(journal: Jou
     assert journal.remember_users({("engage", "u1"): "p1", ("engage", "u2"): "p4"}) == 1
 
     assert journal.memory(TODAY).users == {("engage", "u1"): "p1", ("engage", "u2"): "p4"}
+
+
+def test_what_a_person_approved_is_remembered_as_approved(journal: Journal) -> None:
+    run, made = begin(journal), plan(revocation(1))
+    journal.keep_plan(made, run)
+    journal.approve(made.digest, made.plan_id, ("max-revocations",), "alice", "looked at")
+    legs = journal.intend(run, made.plan_id, made.revocations, "alice")
+    others = intend(journal, run, revocation(2))
+    journal.record([closed(legs[0]), closed(others[0])], run)
+
+    assert {c.key: c.approved for c in journal.memory(TODAY).recent} == {"p1": True, "p2": False}
 
 
 def test_a_closing_counts_for_seven_days_under_its_contact_types_and_portals(journal: Journal) -> None:

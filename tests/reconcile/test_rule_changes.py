@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connector.model import MemberStatus
+from connector.model import MemberStatus, Reason
 from connector.policy import OnMismatch, Policy
 from connector.reconcile.guard import guard
 from connector.reconcile.memory import Block
@@ -356,6 +356,47 @@ def test_who_is_blocked_does_not_wait_for_a_flag() -> None:
     one = father_of_two().contact_type("Father", flag=False).remember(blocks={"p1": Block("p1", "Ada", "a quarrel")})
 
     assert one.judge().going == ["p1"]
+
+
+# --- an order that reaches another record -----------------------------------------------------------------------
+
+
+def namesakes(*, restricted: bool = True) -> SchoolBuilder:
+    """Accept a father whom an order bars, or not yet, and a namesake of his who has another e-mail."""
+    name: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee"}
+    one = (
+        school().student("s1").families(3).contact("p1", of="s1", restricted=restricted, email="a@mail.example", **name)
+    )
+    one.contact("p2", of="s1", email="b@mail.example", **name).doors("p2")
+    return one.closed_member("p1").next_night()
+
+
+def test_an_order_does_not_close_at_once_whom_a_wrong_e_mail_makes_one_with_a_namesake() -> None:
+    one = namesakes().change("p2", email="a@mail.example")
+
+    judged = one.judge()
+
+    assert judged.reasons("p2") == [Reason.RESTRICTED]
+    assert judged.labels == ["records-joined"]
+    assert judged.going == []
+    assert "reaches Cp2: since 20 Nov the e-mail and the name" in judged.text("records-joined")
+
+
+def test_an_order_that_is_new_reaches_the_other_record_at_once() -> None:
+    one = namesakes(restricted=False).change("p2", email="a@mail.example")
+    one.relationships = [replace(r, restricted=True) if r.contact_id == "p1" else r for r in one.relationships]
+
+    assert "p2" in one.judge().going
+
+
+def test_a_record_that_is_new_is_barred_at_once_by_the_order_on_the_old_one() -> None:
+    one = namesakes()
+    name: dict[str, Any] = {"given_name": "Sam", "family_name": "Lee", "email": "a@mail.example"}
+
+    judged = one.contact("p3", of="s1", **name).doors("p3").judge()
+
+    assert judged.labels == []
+    assert judged.going == ["p3"]
 
 
 # --- rows that wait ---------------------------------------------------------------------------------------------
