@@ -67,16 +67,15 @@ def limit_objections(plan: Plan, decisions: Decisions, night: Night) -> Iterable
             mine = tuple(r for r in rows if limit.concerns(r.values("contact_type"), r.values("portal")))
             earlier = _earlier(applied, recent, night, limit)
             if mine and limit.is_broken(len(mine) + len(earlier)):
-                # Urgent rows go on when others break a limit. Court orders that alone break it are a column gone wrong;
-                # what a named person approved or asked for is none.
-                orders = sum(_is_of_order(r.reasons) for r in mine)
-                orders += sum(_is_of_order(c.reasons) and not c.approved for c in earlier)
+                # Urgent rows go on when others break a limit, and stop when they alone break it.
+                urgent = sum(r.urgent for r in mine) + sum(map(_nobody_asked_for, earlier))
                 objection = _too_many(limit, mine, len(earlier), plan, decisions, night)
-                yield replace(objection, stops_urgent=limit.is_broken(orders))
+                yield replace(objection, stops_urgent=limit.is_broken(urgent))
 
 
-def _is_of_order(reasons: Iterable[Reason]) -> bool:
-    return URGENT.intersection(reasons) == {Reason.RESTRICTED}
+def _nobody_asked_for(closed: Closed) -> bool:
+    """Say whether somebody was closed by a court order alone: of those a mass may be a column gone wrong."""
+    return not closed.approved and URGENT.intersection(closed.reasons) == {Reason.RESTRICTED}
 
 
 def _by_limits(
