@@ -93,7 +93,7 @@ def urgent_advice(whom: Who) -> Advice:
 
 
 def withheld_advice(label: str, whom: Who) -> Advice:
-    """Say what to do about an urgent row that waits because only a rule that changed would close it."""
+    """Say what to do about an urgent row that waits because no new order closes it, but what the objection names."""
     text = (
         f"It waits with the objection {label}: had access until then. Mend or approve that; to close it all the same:"
     )

@@ -1,7 +1,7 @@
-"""Rules that changed and restrictions that were lifted since the last accepted run. Pure.
+"""Rules that changed, and restrictions that were lifted or reach another record, since the last accepted run. Pure.
 
-However few people they touch, these are looked at by a person: a rule is changed seldom and by hand, and a restriction
-that disappears lets somebody in whom a court keeps out.
+However few people they touch, these are looked at by a person: a rule is changed seldom and by hand, a restriction
+that disappears lets somebody in whom a court keeps out, and one that wanders may keep out somebody else.
 """
 
 from collections.abc import Collection, Iterable, Mapping
